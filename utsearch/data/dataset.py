@@ -1,0 +1,87 @@
+"""One data set: three splits that never overlap, of which the search sees two."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from utsearch.errors import UserError
+
+
+class DataError(UserError):
+    """The data set is missing, empty, broken or unknown."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Decoded images of one split.
+
+    Attributes:
+        pixels: uint8, (images, 3, side, side); the side is `Preprocessing.resize`, or `crop` plus a mirrored margin.
+        labels: int64, (images,), indices into `Dataset.class_names`.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What happens to an image before the network: short side to `resize`, centre crop to `crop` (pixels)."""
+
+    resize: int
+    crop: int
+
+    @property
+    def margin(self) -> int:
+        """How far a training crop may move from the centre, in pixels (the field's 256 for 224 is 16)."""
+        return max(1, self.crop // 16)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train and val are open; test is opened by `read_test` alone, which only a final evaluation calls.
+
+    `fingerprint` covers files, labels and splits (for a synthetic set: its version, seed and sizes).
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    train: Split
+    val: Split
+    fingerprint: str
+    synthetic: bool
+    read_test: Callable[[], Split]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes in the union of the splits."""
+        return len(self.class_names)
+
+
+def open_dataset(name: str, *, img_size: int, seed: int = 0) -> Dataset:
+    """Open a synthetic set by name or an image folder by path, decoded for a network of `img_size` pixels.
+
+    Args:
+        name: `mini-birds`, `mini-cars`, `mini-flowers`, or a folder `[train|val|test]/CLASS/IMAGE` or `CLASS/IMAGE`.
+        img_size: side of the network's input in pixels.
+        seed: of the split where the folder has none, and of the renderer's streams.
+
+    Raises:
+        DataError: no such set or folder, no images, a class without images in train, or an unreadable file.
+    """
+    from utsearch.data import folder, mini  # here, since both build on the classes above
+
+    if name in mini.names():
+        return mini.open_mini(name, img_size=img_size, seed=seed)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return folder.open_folder(path, img_size=img_size, seed=seed)
+    raise DataError(
+        f"no data set or folder {name!r}; there are {', '.join(mini.names())}, and any folder of CLASS/IMAGE files"
+    )
