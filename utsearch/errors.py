@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it as one line or two and exits with a non-zero code; a traceback would add nothing.
     """
+
+
+class TrainingFailed(Exception):
+    """One design could not be trained: NaN loss, no memory. The message is the reason that the study records."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write under a temporary name, flush to disk, rename: after a crash the old file or the new one is there, whole."""
+    """Write under a temporary name, flush, rename: after a crash the old file or the new one is there, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

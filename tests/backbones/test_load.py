@@ -1,0 +1,100 @@
+"""Backbones by name: what loads, and how what does not is said."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from utsearch.backbones import BackboneError, load_backbone, vit_mini
+
+
+def test_a_timm_model_comes_frozen() -> None:
+    backbone = load_backbone("test_vit", pretrained=False)
+    assert (backbone.depth, backbone.width, backbone.img_size, backbone.weights) == (6, 64, 160, "random")
+    assert backbone.model(torch.zeros(1, 3, 160, 160)).shape == (1, 64)
+    assert not backbone.model.training
+    assert not any(parameter.requires_grad for parameter in backbone.model.parameters())
+    assert len(backbone.mean) == len(backbone.std) == 3
+
+
+def test_another_image_size() -> None:
+    assert load_backbone("test_vit", pretrained=False, img_size=96).operations["mha", 0].tokens == 37
+    embedded = load_backbone(pretrained=False, img_size=32)
+    assert embedded.img_size == 32
+    assert embedded.operations["mha", 0].tokens == 17
+
+
+def test_the_embedded_backbone() -> None:
+    backbone = load_backbone(pretrained=False)
+    assert (backbone.name, backbone.img_size) == ("vit_mini", 64)
+    assert backbone.mean == vit_mini.MEAN
+    assert "mha" in backbone.sites
+
+
+def test_damaged_embedded_weights_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    damaged = tmp_path / "vit_mini.safetensors"
+    damaged.write_bytes(b"\x10\x00\x00")
+    monkeypatch.setattr(vit_mini, "WEIGHTS", damaged)
+    with pytest.raises(BackboneError, match="missing or damaged"):
+        load_backbone()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("vit_bas_patch16_224", "did you mean vit_base_patch16_224"),
+        ("vit-mini", "did you mean vit_mini"),
+        ("zzz", "list_models"),
+        ("test_vit.nosuch", "Invalid pretrained tag"),
+        ("test_resnet", "no ViT-like network"),
+    ],
+)
+def test_an_unknown_name_is_said(name: str, said: str) -> None:
+    with pytest.raises(BackboneError, match=said):
+        load_backbone(name, pretrained=False)
+
+
+def test_no_network_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no route\nto host")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(BackboneError, match="cannot create test_vit: no route to host; give a local file"):
+        load_backbone("test_vit")
+
+
+def test_a_local_checkpoint(tmp_path: Path) -> None:
+    source = timm.create_model("test_vit", pretrained=False)  # with a classifier, as checkpoints have
+    save_file(source.state_dict(), tmp_path / "weights.safetensors")
+    backbone = load_backbone("test_vit", checkpoint=tmp_path / "weights.safetensors")
+    assert backbone.weights == "weights.safetensors"
+    assert torch.equal(backbone.model.pos_embed, source.pos_embed)
+    with pytest.raises(BackboneError, match="no checkpoint file"):
+        load_backbone("test_vit", checkpoint=tmp_path / "missing.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes()[:1000])
+    with pytest.raises(BackboneError, match="cannot create test_vit"):
+        load_backbone("test_vit", checkpoint=tmp_path / "cut.safetensors")
+
+
+def test_the_fingerprint_is_of_the_weights() -> None:
+    one, two = load_backbone("test_vit", pretrained=False), load_backbone("test_vit", pretrained=False)
+    assert one.fingerprint != two.fingerprint
+    two = load_backbone("test_vit", pretrained=False)
+    two.model.load_state_dict(one.model.state_dict())
+    assert one.fingerprint == two.fingerprint
+    three = load_backbone("test_vit", pretrained=False)
+    three.model.load_state_dict(one.model.state_dict())
+    with torch.no_grad():
+        three.model.norm.bias[3] += 1e-6
+    assert len(one.fingerprint) == 16
+    assert one.fingerprint != three.fingerprint
+
+
+def test_a_fingerprint_known_by_heart() -> None:
+    backbone = load_backbone("test_vit", pretrained=False)
+    with torch.no_grad():
+        for parameter in backbone.model.parameters():
+            parameter.fill_(0.5)
+    assert backbone.fingerprint == "38bb7455bcd0be23"

@@ -1,0 +1,20 @@
+"""Frozen backbones, the operations where tuners may stand, and the base class of tuners."""
+
+from utsearch.backbones.load import Backbone, load_backbone
+from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Layout, Operation
+from utsearch.backbones.probe import GROUPS, SITES, describe
+from utsearch.backbones.tuner import Stage, Tuner
+
+__all__ = [
+    "GROUPS",
+    "PLAIN_ATTENTION",
+    "SITES",
+    "Backbone",
+    "BackboneError",
+    "Layout",
+    "Operation",
+    "Stage",
+    "Tuner",
+    "describe",
+    "load_backbone",
+]

@@ -1,0 +1,151 @@
+"""Frozen networks by name: timm's, and the small one that ships."""
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from utsearch.backbones.operation import BackboneError, Operation
+from utsearch.backbones.probe import SITES, describe
+
+EMBEDDED = "vit_mini"
+
+
+class Backbone:
+    """A frozen network in eval mode without classifier, and the operations where tuners may stand.
+
+    Attributes:
+        name: as given to `load_backbone`.
+        weights: which weights: timm's pretrained tag, a file's name, `vit_mini 1` or `random`.
+        model: the timm module; gives pooled features (batch, width).
+        img_size: side of the input in pixels.
+        mean, std: of the normalisation, per channel.
+        operations: by (site, block); block is None for stem and tail.
+        depth: number of blocks.
+        width: number of features that the model gives.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: str,
+        model: nn.Module,
+        img_size: int,
+        mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
+        std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    ) -> None:
+        self.name, self.weights, self.img_size = name, weights, img_size
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.model = model.requires_grad_(False).eval()
+        self.operations: Mapping[tuple[str, int | None], Operation] = describe(self.model, img_size)
+        self.depth = sum(site == "block" for site, _ in self.operations)
+        self.width = int(getattr(model, "num_features", 0)) or self.operations["block", 0].d_out
+        self._frozen = tuple(sorted(self.model.state_dict()))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The sites this network has in some block, or around the blocks."""
+        present = {site for site, _ in self.operations}
+        return tuple(site for site in SITES if site in present)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (first 16 hex digits) over names, types, shapes and bytes of the frozen tensors, as on the CPU."""
+        digest, state = hashlib.sha256(), self.model.state_dict()
+        for name in self._frozen:
+            value = state[name].detach().cpu().contiguous()
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+            digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
+
+    def to(self, *args: Any, **kwargs: Any) -> "Backbone":
+        """Move the network as `nn.Module.to` does; returns itself."""
+        self.model.to(*args, **kwargs)
+        return self
+
+    def __repr__(self) -> str:
+        """Name, weights and size."""
+        return f"Backbone({self.name!r}, weights={self.weights!r}, depth={self.depth}, width={self.width})"
+
+
+def load_backbone(
+    name: str = EMBEDDED,
+    *,
+    pretrained: bool = True,
+    img_size: int | None = None,
+    checkpoint: str | Path | None = None,
+) -> Backbone:
+    """Load a frozen backbone.
+
+    Args:
+        name: `vit_mini`, or any ViT-like timm model, as in `vit_base_patch16_224.augreg_in21k`.
+        pretrained: load its weights; False leaves random ones.
+        img_size: side of the input in pixels where it shall differ from the model's own.
+        checkpoint: a local file of weights instead of those that timm would download.
+
+    Raises:
+        BackboneError: unknown name, no weights, or a network that is not ViT-like.
+    """
+    if name == EMBEDDED:
+        return _load_embedded(pretrained, img_size, checkpoint)
+    import timm
+
+    data: Any = timm.data  # untyped
+    model = _create(name, pretrained, img_size, checkpoint)
+    config = data.resolve_model_data_config(model)
+    size = getattr(getattr(model, "patch_embed", None), "img_size", None) or config["input_size"][1:]
+    if size[0] != size[1]:
+        raise BackboneError(f"{name} reads {size[0]}×{size[1]} px images; utsearch needs square ones: give an img_size")
+    tag = str(model.pretrained_cfg.get("tag", "")) or "default"
+    weights = Path(checkpoint).name if checkpoint else (tag if pretrained else "random")
+    return Backbone(name, weights, model, int(size[0]), config["mean"], config["std"])
+
+
+def _load_embedded(pretrained: bool, img_size: int | None, checkpoint: str | Path | None) -> Backbone:
+    from safetensors import SafetensorError
+
+    from utsearch.backbones.vit_mini import MEAN, STD, vit_mini
+
+    if checkpoint is not None:
+        raise BackboneError(f"{EMBEDDED} ships with its weights and takes no checkpoint, got {checkpoint}")
+    try:
+        model = vit_mini(pretrained=pretrained)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise BackboneError(f"the weights of {EMBEDDED} are missing or damaged: {error}; reinstall utsearch") from error
+    if img_size is not None:
+        model.set_input_size((img_size, img_size))
+    weights = f"{EMBEDDED} 1" if pretrained else "random"
+    return Backbone(EMBEDDED, weights, model, model.patch_embed.img_size[0], MEAN, STD)
+
+
+def _create(name: str, pretrained: bool, img_size: int | None, checkpoint: str | Path | None) -> Any:
+    """`timm.create_model` without classifier; every way it can fail is a BackboneError."""
+    import timm
+
+    architecture = name.split("/")[-1].split(".")[0]
+    if ":" not in name and not timm.is_model(architecture):
+        raise BackboneError(f"timm has no model {name!r}{_near(architecture)}")
+    options: dict[str, Any] = {} if img_size is None else {"img_size": img_size}
+    if checkpoint is not None:
+        if not Path(checkpoint).is_file():
+            raise BackboneError(f"no checkpoint file {checkpoint}")
+        options["pretrained_cfg_overlay"] = {"file": str(checkpoint)}
+    try:
+        return timm.create_model(name, pretrained=pretrained or checkpoint is not None, num_classes=0, **options)
+    except Exception as error:  # timm, its hub client and the network raise whatever they like
+        reason = " ".join(str(error).split()) or type(error).__name__
+        hint = "; give a local file by checkpoint, or pretrained=False" if pretrained and checkpoint is None else ""
+        raise BackboneError(f"cannot create {name}: {reason}{hint}") from error
+
+
+def _near(architecture: str) -> str:
+    """`; did you mean …?` with names that look alike."""
+    import timm
+
+    names = difflib.get_close_matches(architecture, [EMBEDDED, *timm.list_models()], n=3, cutoff=0.6)
+    return f"; did you mean {', '.join(names)}?" if names else "; timm.list_models() lists what exists"

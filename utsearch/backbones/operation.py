@@ -1,0 +1,65 @@
+"""What a tuner may know of the frozen operation it stands at."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from torch import Tensor
+
+from utsearch.errors import UserError
+
+PLAIN_ATTENTION = "timm.layers.attention.Attention"  # softmax over all tokens, no notion of position
+
+
+class BackboneError(UserError):
+    """A backbone is unknown, has no weights, or lacks what was asked of it."""
+
+
+class Layout(Enum):
+    """Where the channels are; tuners see them last, whatever the network does."""
+
+    NLC = "nlc"  # (batch, tokens, channels)
+
+    def channels_last(self, x: Tensor) -> Tensor:
+        """From the network's layout to the tuners': nothing to move for tokens."""
+        return x
+
+    def restore(self, y: Tensor) -> Tensor:
+        """The inverse of `channels_last`."""
+        return y
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One place of a frozen network where tuners may stand: x' = OP(x) + tuner(x).
+
+    Attributes:
+        site: its kind of place: mha, ffn, block, qkv, proj, fc1, fc2, norm1, norm2, stem or tail.
+        block: position among the blocks in call order; None for stem and tail.
+        path: name of the module in the network, as in `blocks.3.attn`.
+        kind: qualified class of the module, as in `timm.layers.attention.Attention`.
+        d_in: channels it reads.
+        d_out: channels it writes.
+        tokens: rows of the sequence when it was probed, 0 where it does not read tokens.
+        layout: where its channels are.
+        norm: path of the norm whose output it reads, None where it reads the trunk itself.
+        heads: attention heads (mha only).
+        head_dim: channels of one head (mha only).
+        patch_values: numbers in one image patch, 3·P², the fan-in of the patch embedding.
+    """
+
+    site: str
+    block: int | None
+    path: str
+    kind: str
+    d_in: int
+    d_out: int
+    tokens: int = 0
+    layout: Layout = Layout.NLC
+    norm: str | None = None
+    heads: int | None = None
+    head_dim: int | None = None
+    patch_values: int = 0
+
+    def __str__(self) -> str:
+        """`mha of block 3`, `stem`."""
+        return self.site if self.block is None else f"{self.site} of block {self.block}"

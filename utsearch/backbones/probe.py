@@ -1,0 +1,173 @@
+"""Find the operations of a network: names propose, one hooked forward disposes.
+
+A module counts as an operation only if it was called exactly once and kept (batch, tokens) up to the channels. So a
+Linear whose weight is read without calling it (BEiT's qkv) is no site, and nobody tunes what never runs.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from utsearch.backbones.operation import BackboneError, Operation
+
+IN_BLOCK = {
+    "mha": "attn",
+    "ffn": "mlp",
+    "block": "",
+    "qkv": "attn.qkv",
+    "proj": "attn.proj",
+    "fc1": "mlp.fc1",
+    "fc2": "mlp.fc2",
+    "norm1": "norm1",
+    "norm2": "norm2",
+}
+AROUND = {"stem": ("patch_embed",), "tail": ("norm", "fc_norm")}
+LINEARS = ("qkv", "proj", "fc1", "fc2")
+SITES = (*IN_BLOCK, *AROUND)
+GROUPS = {"linears": LINEARS, "norms": ("norm1", "norm2")}
+
+
+@dataclass
+class _Calls:
+    """What hooks saw of one module; keeping the tensors keeps their identities unique."""
+
+    order: int
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[Tensor] = field(default_factory=list)
+
+
+class _Watch(dict[str, _Calls]):
+    """Calls by module path, in call order; hooks that write into it."""
+
+    def enter(self, path: str, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self.setdefault(path, _Calls(len(self)))
+
+    def leave(self, path: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
+            self[path].inputs.append(args[0])
+            self[path].outputs.append(output)
+
+
+def describe(model: nn.Module, img_size: int) -> dict[tuple[str, int | None], Operation]:
+    """The operations of a network by (site, block), from one forward of an empty image.
+
+    Raises:
+        BackboneError: the forward fails, or the network is no stack of equal blocks over tokens.
+    """
+    modules = dict(model.named_modules())
+    calls = _watch(model, modules, img_size)
+    blocks = sorted(_blocks(modules, calls), key=lambda path: calls[path].order)
+    widths = {tuple(calls[path].inputs[0].shape) for path in blocks}
+    if len(widths) != 1:
+        raise BackboneError(
+            f"{type(model).__name__} is no ViT-like network: "
+            + (f"its blocks read {_shapes(widths)}" if blocks else "no module with attn and mlp reads tokens")
+            + "; utsearch tunes stacks of equal blocks over (batch, tokens, channels), such as vit_*, deit_*, beit_*"
+        )
+    found = [_around(site, names, modules, calls) for site, names in AROUND.items()]
+    found += [
+        _inside(site, index, f"{block}.{name}".rstrip("."), block, modules, calls)
+        for index, block in enumerate(blocks)
+        for site, name in IN_BLOCK.items()
+    ]
+    return {(operation.site, operation.block): operation for operation in found if operation is not None}
+
+
+def _watch(model: nn.Module, modules: dict[str, nn.Module], img_size: int) -> dict[str, _Calls]:
+    """Run once in eval mode without gradients and note the tensors in and out of every module."""
+    watch = _Watch()
+    modes = {path: module.training for path, module in modules.items()}
+    hooks = [m.register_forward_pre_hook(partial(watch.enter, path)) for path, m in modules.items()]
+    hooks += [m.register_forward_hook(partial(watch.leave, path)) for path, m in modules.items()]
+    like = next(model.parameters())
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, img_size, img_size, device=like.device, dtype=like.dtype))
+    except Exception as error:  # a network may fail in any way on an input that is not its own
+        reason = " ".join(str(error).split())
+        raise BackboneError(f"{type(model).__name__} cannot run on a {img_size} px image: {reason}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for path, module in modules.items():
+            module.training = modes[path]
+    return watch
+
+
+def _blocks(modules: dict[str, nn.Module], calls: dict[str, _Calls]) -> Iterator[str]:
+    """Paths of modules with attn and mlp that keep (batch, tokens, channels)."""
+    for path, module in modules.items():
+        children = dict(module.named_children())
+        if path and "attn" in children and "mlp" in children and _fits(path, calls, same=True):
+            yield path
+
+
+def _fits(path: str, calls: dict[str, _Calls], *, same: bool) -> bool:
+    """Called once, on tokens, and kept them (and with `same` their channels)."""
+    seen = calls.get(path)
+    if seen is None or len(seen.inputs) != 1 or seen.inputs[0].ndim != 3:
+        return False
+    before, after = seen.inputs[0].shape, seen.outputs[0].shape
+    return before == after if same else before[:-1] == after[:-1]
+
+
+def _inside(
+    site: str, index: int, path: str, block: str, modules: dict[str, nn.Module], calls: dict[str, _Calls]
+) -> Operation | None:
+    """The operation of a site in a block, if it ran and fits."""
+    linear = site in LINEARS
+    if path not in modules or not _fits(path, calls, same=not linear) or linear != isinstance(modules[path], nn.Linear):
+        return None
+    x, module = calls[path].inputs[0], modules[path]
+    feeding = [
+        child
+        for name, norm in modules[block].named_children()
+        if (child := f"{block}.{name}") != path
+        and child in calls
+        and not isinstance(norm, nn.Identity)
+        and any(out is x for out in calls[child].outputs)
+    ]
+    return Operation(
+        site=site,
+        block=index,
+        path=path,
+        kind=_kind(module),
+        d_in=x.shape[-1],
+        d_out=calls[path].outputs[0].shape[-1],
+        tokens=x.shape[1],
+        norm=feeding[0] if feeding else None,
+        heads=getattr(module, "num_heads", None) if site == "mha" else None,
+        head_dim=getattr(module, "head_dim", None) if site == "mha" else None,
+        patch_values=_patch_values(modules),
+    )
+
+
+def _around(
+    site: str, names: tuple[str, ...], modules: dict[str, nn.Module], calls: dict[str, _Calls]
+) -> Operation | None:
+    """Stem and tail: the patch embedding, and the last norm that ran."""
+    ran = [n for n in names if n in modules and n in calls and not isinstance(modules[n], nn.Identity)]
+    if not ran or len(calls[ran[-1]].outputs) != 1:
+        return None
+    path, seen = ran[-1], calls[ran[-1]]
+    d_in = seen.inputs[0].shape[1 if site == "stem" else -1]
+    return Operation(site, None, path, _kind(modules[path]), d_in, seen.outputs[0].shape[-1])
+
+
+def _patch_values(modules: dict[str, nn.Module]) -> int:
+    """3·P² of a patch embedding by convolution or Linear, 0 without one."""
+    weight = getattr(modules.get("patch_embed.proj"), "weight", None)
+    return weight[0].numel() if isinstance(weight, Tensor) else 0
+
+
+def _kind(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _shapes(shapes: set[tuple[int, ...]]) -> str:
+    """`(100, 64), (25, 128)`: without the batch axis."""
+    return ", ".join(str(shape[1:]) for shape in sorted(shapes))

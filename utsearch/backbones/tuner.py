@@ -1,0 +1,129 @@
+"""The base class of every tuner form: x' = OP(x) + tuner(x)."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from functools import cache
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+
+from torch import Tensor, nn
+
+from utsearch.backbones.operation import Operation
+from utsearch.design import FormInfo, OptionInfo
+
+
+class Stage(IntEnum):
+    """When a tuner acts; the order of the stages, not of the slots, decides the maths.
+
+    INPUT changes what the operation reads, WEIGHTS replaces its computation, PARALLEL adds a term of its input,
+    SEQUENTIAL a term of its output so far, SCALE transforms the result.
+    """
+
+    INPUT = 0
+    WEIGHTS = 1
+    PARALLEL = 2
+    SEQUENTIAL = 3
+    SCALE = 4
+
+
+class Tuner(nn.Module):
+    """A tuner form: overrides the one method of its stage, and says where it may stand and what it costs.
+
+    The constructor takes the operation, the rank (if the form has one) and, keyword-only, the options. Their names,
+    types, defaults and choices are read from its signature: `int`, `float`, `bool` or a `Literal` of words. An option
+    named `insert` takes the name of a stage and so decides when the tuner acts.
+
+    Attributes:
+        name: the form's name in a design.
+        summary: its formula in a line.
+        source: the paper.
+        sites: where it may stand.
+        merges: whether it can be folded into the frozen weights.
+        stage: when it acts.
+        identity: whether the network's output is unchanged until the tuner learns.
+        reads_pre: whether `delta` reads the trunk before the norm that feeds the operation.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    sites: ClassVar[tuple[str, ...]]
+    merges: ClassVar[bool] = False
+    stage: Stage = Stage.PARALLEL
+    identity: bool = True
+    reads_pre: bool = False
+
+    def __init__(self, *, insert: str | None = None) -> None:
+        super().__init__()
+        self.stage = self.stage_of({} if insert is None else {"insert": insert})
+
+    def prepare(self, x: Tensor, normed: Callable[[Tensor], Tensor]) -> Tensor:
+        """INPUT: what the operation shall read instead of `x`; rows added at the end are dropped from its output.
+
+        Args:
+            x: (batch, tokens, d_in).
+            normed: passes trunk rows (batch, rows, d_in) through the norm that feeds the operation.
+        """
+        raise NotImplementedError
+
+    def forward(self, op: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """WEIGHTS: the operation's output, computed anew from its parts or by `op.untuned`."""
+        raise NotImplementedError
+
+    def delta(self, x: Tensor) -> Tensor:
+        """PARALLEL or SEQUENTIAL: the term to add, (batch, tokens, d_out), from the operation's input or output."""
+        raise NotImplementedError
+
+    def finish(self, y: Tensor) -> Tensor:
+        """SCALE: the final output (…, d_out) from the output so far."""
+        raise NotImplementedError
+
+    @classmethod
+    def num_params(cls, op: Operation, rank: int = 0, **options: Any) -> int:
+        """The closed formula of the number of learnt values."""
+        raise NotImplementedError
+
+    @classmethod
+    def refuses(cls, op: Operation, **options: Any) -> str | None:
+        """Why it may not stand at an operation of one of its sites, or None."""
+        return None
+
+    @classmethod
+    def stage_of(cls, options: Mapping[str, Any]) -> Stage:
+        """When a tuner with these options acts."""
+        return Stage[options["insert"].upper()] if "insert" in options else cls.stage
+
+    @classmethod
+    def build(cls, op: Operation, rank: int | None, options: Mapping[str, Any]) -> "Tuner":
+        """Call the constructor with the rank only if the form has one."""
+        form: Any = cls  # every form has a constructor of its own
+        tuner: Tuner = form(op, **options) if rank is None else form(op, rank, **options)
+        return tuner
+
+    @classmethod
+    def info(cls) -> FormInfo:
+        """What the constructor's signature and the class attributes say, for floors without torch."""
+        return _info(cls)  # type: ignore[arg-type]  # a class is hashable, nn.Module's annotation says otherwise
+
+
+@cache
+def _info(form: type[Tuner]) -> FormInfo:
+    parameters = inspect.signature(form.__init__).parameters
+    hints = get_type_hints(form.__init__)
+    options = {
+        key: _option(hints[key], parameter.default)
+        for key, parameter in parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return FormInfo(form.name, form.sites, "rank" in parameters, options, form.summary, form.source)
+
+
+def _option(hint: Any, default: Any) -> OptionInfo:
+    """An option's kind and choices from its annotation."""
+    if default is inspect.Parameter.empty:
+        raise TypeError("every option of a form has a default")
+    if get_origin(hint) is Literal:
+        return OptionInfo(type(default), default, get_args(hint))
+    if hint not in (int, float, bool, str):
+        raise TypeError(f"an option is an int, float, bool, str or a Literal, got {hint}")
+    return OptionInfo(hint, default)

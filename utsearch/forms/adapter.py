@@ -1,0 +1,89 @@
+"""Adapters: a bottleneck with a non-linearity."""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from utsearch.backbones import Operation, Tuner
+
+ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "none": nn.Identity}
+
+
+class Adapter(Tuner):
+    """x' = OP(x) + s·(φ(z·Wd + bd)·Wu + bu) with z = OP(x) (sequential) or z = x (parallel).
+
+    Houlsby's and Pfeiffer's are sequential; AdaptFormer's is parallel to the ffn and reads the trunk before the norm
+    (`read=pre`). The scale s is fixed, learned, or learned per channel (Adapter+). Initial values: `init=normal` draws
+    both weights from N(0, .01) cut at two deviations, biases 0; `init=zero` has Wd kaiming uniform (√5) and Wu = 0.
+    """
+
+    name = "adapter"
+    summary = "OP(x) + s·φ(z·Wd)·Wu, z = OP(x) or x"
+    source = "Houlsby et al. 2019, arXiv 1902.00751; AdaptFormer 2205.13535; Adapter+ 2406.06820"
+    sites = ("mha", "ffn", "block")
+
+    def __init__(
+        self,
+        op: Operation,
+        rank: int,
+        *,
+        insert: Literal["sequential", "parallel"] = "sequential",
+        read: Literal["post", "pre"] = "post",
+        act: Literal["gelu", "relu", "silu", "none"] = "gelu",
+        scale: float = 1.0,
+        scaling: Literal["fixed", "learned", "channel"] = "fixed",
+        init: Literal["normal", "zero"] = "normal",
+    ) -> None:
+        super().__init__(insert=insert)
+        self.reads_pre = read == "pre"
+        self.identity = init == "zero"
+        self.down = nn.Linear(op.d_in if insert == "parallel" else op.d_out, rank)
+        self.act = ACTIVATIONS[act]()
+        self.up = nn.Linear(rank, op.d_out)
+        start = torch.tensor(scale) if scaling == "learned" else torch.full((op.d_out,), scale)
+        self.scale: float | nn.Parameter = scale if scaling == "fixed" else nn.Parameter(start)
+        self._initialise(init)
+
+    def _initialise(self, init: str) -> None:
+        if init == "normal":
+            _cut_normal(self.down.weight, 0.01)
+            _cut_normal(self.up.weight, 0.01)
+        else:
+            nn.init.kaiming_uniform_(self.down.weight, a=math.sqrt(5))
+            nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.down.bias)
+        nn.init.zeros_(self.up.bias)
+
+    def delta(self, x: Tensor) -> Tensor:
+        """(batch, tokens, d) to the same shape."""
+        return torch.as_tensor(self.up(self.act(self.down(x)))) * self.scale
+
+    @classmethod
+    def num_params(
+        cls, op: Operation, rank: int = 0, *, insert: str = "sequential", scaling: str = "fixed", **options: Any
+    ) -> int:
+        """2dr + r + d, and 1 or d for a learned scale."""
+        read = op.d_in if insert == "parallel" else op.d_out
+        return rank * (read + op.d_out + 1) + op.d_out + {"fixed": 0, "learned": 1, "channel": op.d_out}[scaling]
+
+    @classmethod
+    def refuses(
+        cls, op: Operation, *, insert: str = "sequential", read: str = "post", scale: float = 1.0, **options: Any
+    ) -> str | None:
+        """`read=pre` needs a parallel adapter and a norm to read before; a scale of 0 would never learn."""
+        if scale == 0:
+            return "with scale=0 it never learns"
+        if read == "pre" and insert != "parallel":
+            return "read=pre reads the operation's input before its norm: it needs insert=parallel"
+        if read == "pre" and op.norm is None:
+            return f"read=pre reads before the norm that feeds the operation, and no norm feeds the {op}"
+        return None
+
+
+@torch.no_grad()
+def _cut_normal(weight: Tensor, deviation: float) -> None:
+    """N(0, deviation²) cut at two deviations, as `nn.init.trunc_normal_` in a third of the time."""
+    inside = math.erf(math.sqrt(2))  # the share of a normal distribution within two deviations
+    weight.uniform_(-inside, inside).erfinv_().mul_(deviation * math.sqrt(2))

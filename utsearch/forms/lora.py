@@ -1,0 +1,57 @@
+"""LoRA: a low-rank linear term."""
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from utsearch.backbones import Operation, Tuner
+
+
+class LoRA(Tuner):
+    """x' = OP(x) + (α/r)·B·A·x; sequential it reads OP(x) instead of x.
+
+    On a Linear this is Hu et al.'s; on mha, ffn or block it is the same term beside a whole operation. Initial values:
+    A kaiming uniform (√5), B = 0. α is constant over ranks, as in the paper, so that one learning rate fits all.
+    """
+
+    name = "lora"
+    summary = "OP(x) + (α/r)·B·A·x"
+    source = "Hu et al. 2021, arXiv 2106.09685"
+    sites = ("mha", "ffn", "block", "qkv", "proj", "fc1", "fc2")
+    merges = True
+
+    def __init__(
+        self,
+        op: Operation,
+        rank: int,
+        *,
+        alpha: float = 8.0,
+        insert: Literal["parallel", "sequential"] = "parallel",
+    ) -> None:
+        super().__init__(insert=insert)
+        self.scale = alpha / rank
+        self.down = nn.Parameter(torch.empty(rank, _read(op, insert)))  # A
+        self.up = nn.Parameter(torch.zeros(op.d_out, rank))  # B
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+
+    def delta(self, x: Tensor) -> Tensor:
+        """(…, d_in) to (…, d_out)."""
+        return F.linear(F.linear(x, self.down) * self.scale, self.up)
+
+    @classmethod
+    def num_params(cls, op: Operation, rank: int = 0, *, insert: str = "parallel", **options: Any) -> int:
+        """r·(d_in + d_out)."""
+        return rank * (_read(op, insert) + op.d_out)
+
+    @classmethod
+    def refuses(cls, op: Operation, *, alpha: float = 8.0, **options: Any) -> str | None:
+        """α = 0 would never learn."""
+        return None if alpha else "with alpha=0 it never learns"
+
+
+def _read(op: Operation, insert: str) -> int:
+    """Channels of what the term reads: the operation's input, or its output."""
+    return op.d_in if insert == "parallel" else op.d_out

@@ -1,0 +1,40 @@
+"""SSF: scale and shift."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from utsearch.backbones import SITES, Operation, Stage, Tuner
+
+
+class SSF(Tuner):
+    """x' = γ ⊙ OP(x) + β.
+
+    The paper's design is `linears|norms|stem|tail:ssf`. Initial values: γ ~ N(1, .02), β ~ N(0, .02), so it does not
+    start as the identity.
+    """
+
+    name = "ssf"
+    summary = "γ ⊙ OP(x) + β"
+    source = "Lian et al. 2022, arXiv 2210.08823"
+    sites = SITES
+    merges = True
+    stage = Stage.SCALE
+    identity = False
+
+    def __init__(self, op: Operation) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.empty(op.d_out))  # γ
+        self.shift = nn.Parameter(torch.empty(op.d_out))  # β
+        nn.init.normal_(self.scale, mean=1.0, std=0.02)
+        nn.init.normal_(self.shift, std=0.02)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """(…, d_out) to the same shape."""
+        return y * self.scale + self.shift
+
+    @classmethod
+    def num_params(cls, op: Operation, rank: int = 0, **options: Any) -> int:
+        """2·d_out."""
+        return 2 * op.d_out

@@ -1,0 +1,22 @@
+"""Tuners on a backbone: resolve a design, attach it, count it, check that it learns, and give the backbone back."""
+
+from utsearch.tuning.attach import Tuned, attach, attached
+from utsearch.tuning.cells import Cell
+from utsearch.tuning.known import Known, fits, known, known_designs
+from utsearch.tuning.learning import dead_parameters
+from utsearch.tuning.resolve import Resolved, count, resolve
+
+__all__ = [
+    "Cell",
+    "Known",
+    "Resolved",
+    "Tuned",
+    "attach",
+    "attached",
+    "count",
+    "dead_parameters",
+    "fits",
+    "known",
+    "known_designs",
+    "resolve",
+]

@@ -1,0 +1,187 @@
+"""Put a design's tuners on a frozen backbone, and take them off without a trace."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from utsearch.backbones import Backbone, BackboneError, Operation, Tuner
+from utsearch.design import Design
+from utsearch.forms import catalogue
+from utsearch.tuning.cells import Cell
+from utsearch.tuning.compose import Stack
+from utsearch.tuning.exchange import exchange, give_back
+from utsearch.tuning.resolve import Resolved, full_options, resolve
+
+
+@dataclass
+class _Before:
+    """What attaching changes of a network, to give it back exactly."""
+
+    requires_grad: dict[nn.Parameter, bool]
+    training: dict[nn.Module, bool]
+    exchanged: list[nn.Module] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "_Before":
+        return cls(
+            {parameter: parameter.requires_grad for parameter in model.parameters()},
+            {module: module.training for module in model.modules()},
+        )
+
+    def restore(self) -> None:
+        while self.exchanged:
+            give_back(self.exchanged.pop())
+        for parameter, learns in self.requires_grad.items():
+            parameter.requires_grad_(learns)
+        for module, mode in self.training.items():
+            module.training = mode
+
+
+class Tuned:
+    """The tuners on a backbone. The network itself is `backbone.model`, frozen and in eval mode, tuners and all.
+
+    Names are those of the network without the child that holds the tuners: `blocks.3.attn.lora.up`.
+    """
+
+    def __init__(self, backbone: Backbone, resolved: Resolved, stacks: dict[str, Stack], before: _Before) -> None:
+        self.backbone, self.resolved = backbone, resolved
+        self._stacks, self._before = stacks, before
+
+    @property
+    def design(self) -> Design:
+        """The design in canonical form."""
+        return self.resolved.design
+
+    @property
+    def n_params(self) -> int:
+        """Learnt values, as built; the head is not counted."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The tuners' parameters by name."""
+        for path, stack in self._stacks.items():
+            yield from stack.named_parameters(prefix=path)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The tuners' parameters."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tuners' tensors by name, detached but not copied."""
+        return {k: v for path, stack in self._stacks.items() for k, v in stack.state_dict(prefix=f"{path}.").items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Copy values into the tuners.
+
+        Raises:
+            ValueError: tensors are missing, unknown or of another shape; nothing is copied then.
+        """
+        own = self.state_dict()
+        if missing := sorted(own.keys() - state.keys()):
+            raise ValueError(f"missing tuner tensors: {_few(missing)}")
+        if unknown := sorted(state.keys() - own.keys()):
+            raise ValueError(f"{_few(unknown)}: no such tuner tensors in {self.design}")
+        for name, value in own.items():
+            if value.shape != state[name].shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}, got {tuple(state[name].shape)}")
+        with torch.no_grad():
+            for name, value in own.items():
+                value.copy_(state[name])
+
+    def train(self, mode: bool = True) -> "Tuned":
+        """Put the tuners in training mode; the frozen network stays in eval mode."""
+        for stack in self._stacks.values():
+            stack.train(mode)
+        return self
+
+    def eval(self) -> "Tuned":
+        """Put the tuners in eval mode."""
+        return self.train(False)
+
+    def detach(self) -> None:
+        """Give the network back: classes, children, requires_grad and modes as they were. Twice does nothing more."""
+        self._before.restore()
+        self._before = _Before({}, {})
+
+    def __repr__(self) -> str:
+        """Design, backbone and size."""
+        return f"Tuned({str(self.design)!r} on {self.backbone.name}, n_params={self.n_params})"
+
+
+def attach(backbone: Backbone, design: Design | str, *, seed: int = 0) -> Tuned:
+    """Build x' = OP(x) + tuner(x) at every cell of a design, in place.
+
+    Args:
+        backbone: frozen by this, until `detach`.
+        design: a design or its text; `linear` attaches nothing.
+        seed: decides, with each tuner's own place, its initial values; global generators stay as they are.
+
+    Raises:
+        DesignError: the design does not fit.
+        BackboneError: the backbone carries tuners already.
+    """
+    resolved, model = resolve(design, backbone), backbone.model
+    if any(isinstance(module, Stack) for module in model.modules()):
+        raise BackboneError(f"{backbone.name} has tuners already: detach them first")
+    before = _Before.of(model)
+    try:
+        model.requires_grad_(False).eval()
+        stacks = _stacks(resolved, backbone, seed)
+        for path, stack in stacks.items():
+            operation = model.get_submodule(path)
+            exchange(operation, stack)
+            before.exchanged.append(operation)
+    except BaseException:
+        before.restore()
+        raise
+    return Tuned(backbone, resolved, stacks, before)
+
+
+@contextmanager
+def attached(backbone: Backbone, design: Design | str, *, seed: int = 0) -> Iterator[Tuned]:
+    """`attach` for the length of a with block; the network comes back bit for bit, also after a failure."""
+    tuned = attach(backbone, design, seed=seed)
+    try:
+        yield tuned
+    finally:
+        tuned.detach()
+
+
+def _stacks(resolved: Resolved, backbone: Backbone, seed: int) -> dict[str, Stack]:
+    """The tuners by path of their operation, and an empty stack at norms whose input is read."""
+    tuners: dict[Operation, dict[str, Tuner]] = {}
+    for cell in resolved.cells:
+        op = backbone.operations[cell.site, cell.block]
+        at = tuners.setdefault(op, {})
+        at[_name(cell.form, at)] = _build(cell, op, seed, next(backbone.model.parameters()))
+    read = {op.norm: Stack({}, keeps_input=True) for op, at in tuners.items() if any(t.reads_pre for t in at.values())}
+    stacks = {path: stack for path, stack in read.items() if path is not None}
+    for op, at in tuners.items():
+        norm = None if op.norm is None else backbone.model.get_submodule(op.norm)
+        stacks[op.path] = Stack(at, layout=op.layout, norm=norm, keeps_input=op.path in read)
+    return stacks
+
+
+def _name(form: str, taken: Mapping[str, Tuner]) -> str:
+    """The form's name, numbered from the second on: `adapter`, `adapter2`."""
+    number = 1 + sum(tuner.name == form for tuner in taken.values())
+    return form if number == 1 else f"{form}{number}"
+
+
+def _build(cell: Cell, op: Operation, seed: int, like: Tensor) -> Tuner:
+    """A tuner whose initial values depend on the seed and its own cell only, on any device."""
+    forms = catalogue()
+    digest = hashlib.sha256(f"{seed}/{cell.key}".encode()).digest()
+    with torch.random.fork_rng(devices=[]), torch.device("meta" if like.is_meta else "cpu"):
+        torch.default_generator.manual_seed(int.from_bytes(digest[:7]))
+        tuner = forms[cell.form].build(op, cell.rank, full_options(cell, forms))
+    return tuner.to(like.device, like.dtype)
+
+
+def _few(names: list[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,92 @@
+"""All tuners of one operation, in the order that the maths prescribes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from utsearch.backbones import BackboneError, Layout, Stage, Tuner
+
+
+class Stack(nn.Module):
+    """The tuners of one operation: x' = scale(OP'(input(x)) + Σ parallel(x) + Σ sequential(·)).
+
+    Every parallel tuner reads the original x, every sequential one the same sum before it, so the order in which they
+    were written cannot matter. Rows that INPUT tuners add at the end are dropped after the operation.
+    """
+
+    def __init__(
+        self,
+        tuners: Mapping[str, Tuner],
+        *,
+        layout: Layout = Layout.NLC,
+        norm: nn.Module | None = None,
+        keeps_input: bool = False,
+    ) -> None:
+        """Take the tuners of one operation.
+
+        Args:
+            tuners: by name, in canonical order.
+            layout: where the operation has its channels.
+            norm: the norm that feeds the operation; held in a tuple, so that it is no child and no key changes.
+            keeps_input: whether this is the stack of a norm whose input the next operation's tuner reads.
+        """
+        super().__init__()
+        self.layout, self.keeps_input = layout, keeps_input
+        self._norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
+        self._seen: Tensor | None = None
+        for name, tuner in tuners.items():
+            self.add_module(name, tuner)
+        self._inputs, self._weights, self._parallel, self._sequential, self._scales = (
+            tuple(tuner for tuner in tuners.values() if tuner.stage is stage) for stage in Stage
+        )
+        self._reads_pre = any(tuner.reads_pre for tuner in tuners.values())
+        self.register_load_state_dict_pre_hook(_accept_bare)  # type: ignore[no-untyped-call]
+
+    def forward(self, op: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The tuned operation; `op.untuned` is the frozen one."""
+        if self.keeps_input:
+            self._seen = x
+        pre = self._before_norm() if self._reads_pre else x
+        y = self._core(op, x, *args, **kwargs)
+        if not (self._parallel or self._sequential or self._scales):
+            return y
+        y = self.layout.channels_last(y)
+        terms = [t.delta(self.layout.channels_last(pre if t.reads_pre else x)) for t in self._parallel]
+        y = sum(terms, y)
+        y = sum([t.delta(y) for t in self._sequential], y)
+        for scale in self._scales:
+            y = scale.finish(y)
+        return self.layout.restore(y)
+
+    def _core(self, op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The operation itself, with changed input or weights."""
+        if self._inputs and any(value is not None and value is not False for value in (*args, *kwargs.values())):
+            raise BackboneError("an operation with prompt rows takes no mask: there is none for the rows")
+        x_in = x
+        for tuner in self._inputs:
+            x_in = tuner.prepare(x_in, self._normed)
+        compute = self._weights[0] if self._weights else None
+        y = op.untuned(x_in, *args, **kwargs) if compute is None else compute(op, x_in, *args, **kwargs)
+        return y[:, : x.shape[1]] if self._inputs else y
+
+    def _normed(self, rows: Tensor) -> Tensor:
+        """Rows of the trunk as the operation reads them."""
+        if not self._norm:
+            return rows
+        normed: Tensor = self._norm[0](rows)
+        if self._reads_pre:
+            self._before_norm()  # they were seen, and nobody asks for them
+        return normed
+
+    def _before_norm(self) -> Tensor:
+        """What the feeding norm read just now; taken once, so that nothing is kept alive."""
+        feeder: Any = self._norm[0].tuners
+        seen, feeder._seen = feeder._seen, None
+        return seen
+
+
+def _accept_bare(stack: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A checkpoint of the bare backbone holds nothing of the tuners: let them keep their values."""
+    if not any(key.startswith(prefix) for key in state):
+        state.update(stack.state_dict(prefix=prefix))

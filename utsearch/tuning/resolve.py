@@ -1,0 +1,213 @@
+"""A design on a backbone: names checked, groups and blocks expanded to cells, defaults dropped, one digest."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from utsearch.backbones import GROUPS, SITES, Backbone, Operation, Stage, Tuner
+from utsearch.design import ALL, Blocks, Design, DesignError, OptionInfo, Slot, Value
+from utsearch.forms import catalogue as all_forms
+from utsearch.tuning.cells import Cell, Options, digest, regroup, spec_of
+
+Catalogue = Mapping[str, type[Tuner]]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A design that fits a backbone.
+
+    Attributes:
+        cells: every tuner, in canonical order.
+        digest: 16 hex digits, equal for designs that are the same however they were written.
+        design: the canonical text's design.
+        n_params: learnt values of all tuners, head not counted.
+    """
+
+    cells: tuple[Cell, ...]
+    digest: str
+    design: Design
+    n_params: int
+
+
+def resolve(design: Design | str, backbone: Backbone, catalogue: Catalogue | None = None) -> Resolved:
+    """Check a design against the forms and the backbone, and bring it into canonical form.
+
+    Raises:
+        DesignError: unknown form, site, option or block; a form where it may not stand; a tuner given twice.
+    """
+    design = Design.parse(design) if isinstance(design, str) else design
+    forms = all_forms() if catalogue is None else catalogue
+    seen: dict[tuple[Any, ...], Cell] = {}
+    for index, slot in enumerate(design.slots):
+        for cell in _Slot(design, index, slot, backbone, forms).cells():
+            _admit(cell, seen, forms, _at(design, index, "|".join(slot.sites)))
+    order = {site: at for at, site in enumerate(backbone.sites)}
+    cells = tuple(sorted(seen.values(), key=lambda c: (-1 if c.block is None else c.block, order[c.site], spec_of(c))))
+    n_params = sum(num_params(cell, backbone, forms) for cell in cells)
+    return Resolved(cells, digest(cells), regroup(cells, backbone), n_params)
+
+
+def count(design: Design | str, backbone: Backbone) -> int:
+    """Learnt values of a design's tuners on a backbone, from the formulas alone; the head is not counted."""
+    return resolve(design, backbone).n_params
+
+
+def num_params(cell: Cell, backbone: Backbone, forms: Catalogue) -> int:
+    """The form's closed formula at the cell's operation."""
+    op = backbone.operations[cell.site, cell.block]
+    return forms[cell.form].num_params(op, cell.rank or 0, **full_options(cell, forms))
+
+
+def full_options(cell: Cell, forms: Catalogue) -> dict[str, Value]:
+    """The cell's options with the form's defaults filled in."""
+    defaults = {key: option.default for key, option in forms[cell.form].info().options.items()}
+    return {key: value for key, value in defaults.items() if value is not None} | dict(cell.options)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One slot of a design in front of a backbone; its errors underline the part that is wrong."""
+
+    design: Design
+    index: int
+    slot: Slot
+    backbone: Backbone
+    forms: Catalogue
+
+    def cells(self) -> list[Cell]:
+        form, options = self._form(), self._options()
+        cells = []
+        for site in self._sites(form):
+            for block in self._blocks(site):
+                op = self._operation(site, block)
+                cell = Cell(block, site, form.name, self.slot.rank, options)
+                if reason := form.refuses(op, **full_options(cell, self.forms)):
+                    raise self._error(f"{form.name} cannot stand at the {op}: {reason}", f":{form.name}")
+                cells.append(cell)
+        return cells
+
+    def _form(self) -> type[Tuner]:
+        name = self.slot.form
+        if name not in self.forms:
+            raise self._error(f"there is no form {name!r}{near(name, self.forms)}", f":{name}")
+        form = self.forms[name]
+        if form.info().rank and self.slot.rank is None:
+            raise self._error(f"{name} needs a rank, as in {name}(8)", f":{name}")
+        if self.slot.rank is not None and not form.info().rank:
+            raise self._error(f"{name} has no rank, got {self.slot.rank}", f":{name}({self.slot.rank}")
+        return form
+
+    def _options(self) -> Options:
+        """Typed options without those at their default."""
+        known = self.forms[self.slot.form].info().options
+        chosen = []
+        for key, given in self.slot.options:
+            if key not in known:
+                raise self._error(f"{self.slot.form} has no option {key!r}{near(key, known)}", f"{key}=")
+            try:
+                value = typed(given, known[key])
+            except (ValueError, OverflowError) as error:
+                raise self._error(f"option {key} of {self.slot.form} is {error}, got {given!r}", f"{key}=") from None
+            if value != known[key].default:
+                chosen.append((key, value))
+        return tuple(chosen)
+
+    def _sites(self, form: type[Tuner]) -> list[str]:
+        """Groups expanded; each site once."""
+        expanded: list[str] = []
+        for name in self.slot.sites:
+            for site in members_of(name, self.backbone):
+                self._check_site(site, name, form)
+                if site in expanded:
+                    raise self._error(f"{site} is given twice by {'|'.join(self.slot.sites)}", name)
+                expanded.append(site)
+        return expanded
+
+    def _check_site(self, site: str, name: str, form: type[Tuner]) -> None:
+        if site not in self.backbone.sites:
+            groups = [group for group in GROUPS if members_of(group, self.backbone) != (group,)]
+            there = (*self.backbone.sites, *groups)
+            absent = " (a part counts only if it is called once, on tokens)"
+            hint = absent if site in (*SITES, *GROUPS) else near(site, there)
+            raise self._error(f"{self.backbone.name} has no site {site!r}{hint}; it has {', '.join(there)}", name)
+        if site not in form.sites:
+            raise self._error(f"{form.name} cannot stand at {site}, only at {', '.join(form.sites)}", name)
+
+    def _blocks(self, site: str) -> tuple[int | None, ...]:
+        if (site, None) in self.backbone.operations:
+            if self.slot.blocks != ALL:
+                raise self._error(f"{site} stands outside the blocks: write it in a slot without @", site)
+            return (None,)
+        try:
+            return self.slot.blocks.resolve(self.backbone.depth)
+        except DesignError as error:
+            raise self._error(f"{self.backbone.name}: {error.reason}", f"@{self.slot.blocks}") from None
+
+    def _operation(self, site: str, block: int | None) -> Operation:
+        found = self.backbone.operations.get((site, block))
+        if found is None:
+            have = [b for s, b in self.backbone.operations if s == site and b is not None]
+            there = str(Blocks("list", tuple(have)))
+            raise self._error(f"{self.backbone.name} has no {site} in block {block}, only in {there}", site)
+        return found
+
+    def _error(self, reason: str, part: str) -> DesignError:
+        return DesignError(reason, *_at(self.design, self.index, part))
+
+
+def members_of(name: str, backbone: Backbone) -> tuple[str, ...]:
+    """The sites of a group that the backbone has; a site, or a group of which it has none, stands for itself."""
+    return tuple(site for site in GROUPS.get(name, ()) if site in backbone.sites) or (name,)
+
+
+def typed(value: Value, option: OptionInfo) -> Value:
+    """A value as the option's type.
+
+    Raises:
+        ValueError: says what the option is.
+    """
+    if option.choices is not None:
+        if value not in option.choices:
+            raise ValueError(f"one of {', '.join(map(str, option.choices))}")
+        return value
+    if option.kind is float and type(value) in (int, float):
+        return float(value)
+    if type(value) is not option.kind:
+        kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+        raise ValueError(kinds[option.kind])
+    return value
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` or `; there are …`."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"; did you mean {', '.join(close)}?" if close else f"; there are {', '.join(known) or 'none'}"
+
+
+def _at(design: Design, index: int, part: str) -> tuple[str, int, int]:
+    """The design's text, and where a part of one of its slots stands in it; a colon only helps to find a form."""
+    before = sum(len(str(slot)) + len(" + ") for slot in design.slots[:index])
+    not_inside_a_name = r"(?<![a-z0-9_-])" if part[0].isalpha() else ""
+    found = re.search(not_inside_a_name + re.escape(part), str(design.slots[index]))
+    start = before + (found.start() if found else 0)
+    return str(design), start + part.startswith(":"), start + len(part)
+
+
+def _admit(cell: Cell, seen: dict[tuple[Any, ...], Cell], forms: Catalogue, where: tuple[str, int, int]) -> None:
+    """Refuse a tuner given twice, and two that both replace the operation's own computation."""
+    place = f"{cell.site}" + ("" if cell.block is None else f" of block {cell.block}")
+    key = (cell.block, cell.site, cell.form, cell.options)
+    if key in seen:
+        raise DesignError(f"{cell.form} is given twice at the {place}", *where)
+    if _stage(cell, forms) is Stage.WEIGHTS:
+        for other in seen.values():
+            if (other.block, other.site) == (cell.block, cell.site) and _stage(other, forms) is Stage.WEIGHTS:
+                raise DesignError(f"{other.form} and {cell.form} both replace the weights of the {place}", *where)
+    seen[key] = cell
+
+
+def _stage(cell: Cell, forms: Catalogue) -> Stage:
+    return forms[cell.form].stage_of(full_options(cell, forms))
