@@ -1,0 +1,157 @@
+"""The training loop: rungs, determinism, what learns and what does not."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from utsearch.backbones import Backbone, load_backbone
+from utsearch.data import Dataset, Preprocessing, Split
+from utsearch.design import Design
+from utsearch.errors import TrainingFailed, UserError
+from utsearch.training import Problem, Recipe, choose_device
+from utsearch.training.train import cosine, epoch_order
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+RECIPE = Recipe(epochs=4, rungs=(1, 2, 4), views=2, batch_size=16)
+DESIGN = Design.parse("ffn:adapter(4)@all")
+
+
+def toy_split(n: int, classes: int, seed: int) -> Split:
+    """Classes are the position of a bright square: easy, but not for a frozen random head."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 60, (n, 3, 72, 72), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(n) % classes
+    for i, label in enumerate(labels.tolist()):
+        pixels[i, :, 10 + 12 * label : 20 + 12 * label, 30:40] = 255
+    return Split(pixels, labels)
+
+
+def toy_problem(recipe: Recipe = RECIPE, device: str = "cpu") -> Problem:
+    data = Dataset(
+        name="toy",
+        class_names=("a", "b", "c", "d"),
+        preprocessing=Preprocessing(resize=64, crop=64),
+        train=toy_split(64, 4, 0),
+        val=toy_split(40, 4, 1),
+        fingerprint="toy",
+        synthetic=True,
+        read_test=lambda: toy_split(40, 4, 2),
+    )
+    backbone: Backbone = load_backbone("vit_mini").to(torch.device(device))
+    return Problem(backbone, data, recipe, torch.device(device))
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return toy_problem()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_rungs_come_at_their_epochs_and_training_helps(device: str) -> None:
+    problem = toy_problem(replace(RECIPE, head_init="zero"), device)
+    rungs = list(problem.start(DESIGN).rungs())
+    assert [(r.index, r.epoch, r.last) for r in rungs] == [(0, 1, False), (1, 2, False), (2, 4, True)]
+    assert rungs[-1].top1 > 0.5 > 0.25
+    assert rungs[0].seconds < rungs[1].seconds < rungs[2].seconds
+    last = rungs[-1]
+    assert last.standard_error == pytest.approx(math.sqrt(last.top1 * (1 - last.top1) / 40))
+
+
+def test_two_runs_of_a_seed_are_equal_and_another_seed_is_not(problem: Problem) -> None:
+    def result(seed: int) -> tuple[list[float], dict[str, torch.Tensor]]:
+        run = problem.start(DESIGN, seed)
+        return [r.loss for r in run.rungs()], run.state()
+
+    (losses, state), (again, same), (other, _) = result(0), result(0), result(1)
+    assert losses == again != other
+    assert all(torch.equal(state[name], same[name]) for name in state)
+
+
+def test_a_rung_is_a_prefix_of_the_full_run(problem: Problem) -> None:
+    """A trial left at its second rung has seen exactly what a full one had seen there."""
+    full = [rung.loss for rung in problem.start(DESIGN).rungs()]
+    left = problem.start(DESIGN)
+    rungs = left.rungs()
+    assert [next(rungs).loss, next(rungs).loss] == full[:2]
+    rungs.close()
+    assert left.state()
+
+
+def test_backbone_is_bit_for_bit_the_same_after_leaving_early(problem: Problem) -> None:
+    before = {name: value.clone() for name, value in problem.backbone.model.state_dict().items()}
+    rungs = problem.start(Design.parse("mha:prefix(3)@all + block:ssf@first/2")).rungs()
+    next(rungs)
+    rungs.close()
+    after = problem.backbone.model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_linear_probe_trains_the_head_alone(problem: Problem) -> None:
+    run = problem.start(Design())
+    assert list(run.rungs())[-1].last
+    assert set(run.state()) == {"head.weight", "head.bias"}
+    assert not torch.equal(run.state()["head.weight"], problem.material.head.weight)
+
+
+def test_saved_state_is_the_state_of_the_last_rung(problem: Problem, tmp_path: Path) -> None:
+    run = problem.start(DESIGN)
+    list(run.rungs())
+    run.save(tmp_path / "deep" / "trial.safetensors")
+    saved = load_file(tmp_path / "deep" / "trial.safetensors")
+    assert {k: v.shape for k, v in saved.items()} == {k: v.shape for k, v in run.state().items()}
+    assert all(torch.equal(saved[name], value) for name, value in run.state().items())
+    assert sum(v.numel() for k, v in saved.items() if k.startswith("tuner.")) == problem.resolve(DESIGN).n_params
+    assert sum(v.numel() for k, v in saved.items() if k.startswith("head.")) == problem.n_head
+
+
+def test_diverging_training_fails_with_a_reason() -> None:
+    problem = toy_problem(replace(RECIPE, tuner_lr=float("nan")))
+    with pytest.raises(TrainingFailed, match="not a number in epoch 1"):
+        list(problem.start(DESIGN).rungs())
+    assert list(toy_problem().start(DESIGN).rungs())  # the next trial is none the worse
+
+
+def test_out_of_memory_is_a_reason_not_a_crash(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("utsearch.training.train._Stepper.step", full)
+    with pytest.raises(TrainingFailed, match="out of memory on cpu"):
+        list(problem.start(DESIGN).rungs())
+
+
+def test_floor_is_a_linear_probe(problem: Problem) -> None:
+    assert 0.25 <= problem.floor <= 1.0
+    assert problem.floor == problem.floor
+
+
+def test_settings_are_plain_and_name_what_made_a_study(problem: Problem) -> None:
+    settings = problem.settings
+    assert settings["dataset"] == {"name": "toy", "fingerprint": "toy", "classes": 4, "train": 64, "val": 40}
+    assert settings["backbone"]["fingerprint"] == problem.backbone.fingerprint
+    assert settings["recipe"]["epochs"] == 4
+    assert "torch" in settings["versions"]
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    assert torch.equal(epoch_order(50, seed=3, epoch=2), epoch_order(50, seed=3, epoch=2))
+    assert not torch.equal(epoch_order(50, seed=3, epoch=2), epoch_order(50, seed=3, epoch=3))
+    assert sorted(epoch_order(50, seed=3, epoch=2).tolist()) == list(range(50))
+
+
+def test_schedule_rises_then_falls_to_nothing() -> None:
+    factors = [cosine(step, 100, 10) for step in range(101)]
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[10] == 1
+    assert factors[100] == pytest.approx(0)
+
+
+def test_unknown_device_is_one_line() -> None:
+    with pytest.raises(UserError, match="no device 'banana' here"):
+        choose_device("banana")

@@ -1,0 +1,41 @@
+"""The training recipe: everything that decides a trial's result besides design, data, backbone and seed."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """AdamW on cosine with warm-up; the rungs are prefixes of this one schedule.
+
+    Attributes:
+        epochs: passes over the training images.
+        rungs: epochs after which validation is read and the search may stop the trial; the last is `epochs`.
+        views: augmented views of each image in the bank; epoch e reads view e mod views.
+        batch_size: images a step.
+        tuner_lr: peak learning rate of the tuners.
+        head_lr: peak learning rate of the linear head.
+        weight_decay: on matrices of the tuners and the head, not on vectors.
+        warmup: share of the steps with a rising learning rate.
+        label_smoothing: of the cross entropy.
+        clip: largest norm of the gradient.
+        head_init: "ridge" starts the head from the ridge solution on the frozen features, "zero" from zeros.
+    """
+
+    epochs: int = 9
+    rungs: tuple[int, ...] = (1, 3, 9)
+    views: int = 3
+    batch_size: int = 32
+    tuner_lr: float = 5e-3
+    head_lr: float = 5e-3
+    weight_decay: float = 1e-2
+    warmup: float = 0.1
+    label_smoothing: float = 0.1
+    clip: float = 1.0
+    head_init: str = "ridge"
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal recipes have equal fingerprints, whatever machine they run on."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
