@@ -1,0 +1,151 @@
+"""A problem whose learning curves are formulas: it searches as a real one does, without training anything.
+
+Run as a script it searches a study, to be killed from outside: `fake_problem.py STUDIES NAME BUDGET [RUNG_SECONDS]`.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from utsearch.design import Design, DesignError, FormInfo
+from utsearch.errors import TrainingFailed
+from utsearch.files import write_atomic
+from utsearch.search import Budget, Study, prepare, search
+from utsearch.space import Space, load_space
+
+CATALOGUE = {"lora": FormInfo("lora", ("ffn", "mha"), True), "ssf": FormInfo("ssf", ("ffn", "mha"), False)}
+SPACE = """
+title = "fake"
+[hypervolume]
+p0 = 100
+p_max = 100_000
+[positions]
+first = [0.0, 0.5]
+count = [0.25, 0.5, 1.0]
+[slots.ffn]
+sites = ["ffn"]
+[slots.ffn.forms.lora]
+rank = [1, 2, 4, 8]
+[slots.ffn.forms.ssf]
+[slots.mha]
+sites = ["mha"]
+[slots.mha.forms.lora]
+rank = [1, 2, 4, 8]
+"""
+EPOCHS = (1, 3, 9)
+
+
+@dataclass(frozen=True)
+class FakeRung:
+    index: int
+    epoch: int
+    top1: float
+    standard_error: float
+    loss: float
+    seconds: float
+    last: bool
+
+
+@dataclass(frozen=True)
+class FakeResolved:
+    design: Design
+    digest: str
+    n_params: int
+
+
+@dataclass
+class FakeRun:
+    problem: "FakeProblem"
+    design: Design
+    seed: int
+
+    def rungs(self) -> Iterator[FakeRung]:
+        problem = self.problem
+        problem.started.append(str(self.design))
+        if str(self.design) in problem.failing:
+            raise TrainingFailed("the loss is not a number in epoch 1")
+        final = problem.quality(self.design)
+        for index, epoch in enumerate(EPOCHS):
+            time.sleep(problem.rung_seconds)
+            if str(self.design) in problem.interrupting:
+                problem.interrupting.discard(str(self.design))
+                raise KeyboardInterrupt
+            top1 = final * (1 - 0.5 * math.exp(-epoch / 2))
+            yield FakeRung(index, epoch, top1, 0.01, 1 - top1, 0.1 * epoch, epoch == EPOCHS[-1])
+
+    def save(self, path: Path) -> None:
+        write_atomic(path, str(self.design))
+
+
+@dataclass
+class FakeProblem:
+    """Accuracy grows with the logarithm of the parameters and a bonus for late blocks."""
+
+    rung_seconds: float = 0.0
+    failing: frozenset[str] = frozenset()
+    interrupting: set[str] = field(default_factory=set)
+    settings: dict[str, Any] = field(
+        default_factory=lambda: {
+            "dataset": {"name": "fake", "fingerprint": "f00d"},
+            "backbone": {"name": "fake", "fingerprint": "beef"},
+            "recipe": {"epochs": 9},
+            "versions": {"utsearch": "0"},
+        }
+    )
+    depth: int = 8
+    n_head: int = 10
+    floor: float = 0.4
+    started: list[str] = field(default_factory=list)
+
+    @property
+    def known(self) -> dict[str, Design]:
+        texts = {"linear": "linear", "lora-4": "ffn:lora(4)", "outside": "mha|ffn:lora(16)"}
+        return {name: Design.parse(text) for name, text in texts.items()}
+
+    def resolve(self, design: Design) -> FakeResolved:
+        for slot in design.slots:
+            if slot.form not in CATALOGUE:
+                raise DesignError(f"there is no form {slot.form!r}")
+        n_params = sum(
+            100 * (slot.rank or 1) * len(slot.sites) * len(slot.blocks.resolve(self.depth)) for slot in design.slots
+        )
+        return FakeResolved(design, f"{hash_text(str(design)):016x}", n_params)
+
+    def quality(self, design: Design) -> float:
+        n_params = self.resolve(design).n_params
+        wobble = (hash_text(str(design)) % 1000) / 1000
+        return 0.4 + 0.08 * math.log10(1 + n_params) + 0.1 * (wobble - 0.5)
+
+    def start(self, design: Design, seed: int = 0) -> FakeRun:
+        return FakeRun(self, design, seed)
+
+
+def hash_text(text: str) -> int:
+    """The same in every process."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def fake_space(folder: Path) -> Space:
+    path = folder / "fake.toml"
+    if not path.exists():
+        write_atomic(path, SPACE)
+    return load_space(str(path), CATALOGUE)
+
+
+def run_fake(problem: FakeProblem, folder: Path, budget: str, name: str = "fake", **options: Any) -> Study:
+    """Prepare and search in a folder."""
+    space = fake_space(folder)
+    study = prepare(problem, space, name, studies_dir=folder)
+    search(problem, space, study, Budget.parse(budget), **options)
+    return study
+
+
+if __name__ == "__main__":
+    seconds = float(sys.argv[4]) if len(sys.argv) > 4 else 0.01
+    run_fake(FakeProblem(rung_seconds=seconds), Path(sys.argv[1]), sys.argv[3], sys.argv[2], sampler="random")

@@ -1,0 +1,131 @@
+"""Searching: stored studies, samplers, early stopping, budgets and the worker's loop. Knows no torch modules."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from utsearch.errors import UserError
+from utsearch.pareto import Scale
+from utsearch.search.budget import Budget
+from utsearch.search.pick import parse_size, pick_record
+from utsearch.search.protocol import ProblemLike
+from utsearch.search.queue import enqueue_known, on_stale, recover
+from utsearch.search.record import (
+    Event,
+    Record,
+    RungReached,
+    SearchEnded,
+    TrialEnded,
+    TrialStarted,
+    front_records,
+    record_of,
+)
+from utsearch.search.samplers import NAMES as SAMPLERS
+from utsearch.search.samplers import make_sampler
+from utsearch.search.stopping import RegretRule
+from utsearch.search.storage import StudyError, database_errors, quiet
+from utsearch.search.study import Study, exists, note_session, open_study, start_or_resume
+from utsearch.search.worker import Worker
+from utsearch.space import Space, SpaceError
+
+__all__ = [
+    "SAMPLERS",
+    "Budget",
+    "Event",
+    "Record",
+    "RegretRule",
+    "RungReached",
+    "SearchEnded",
+    "Study",
+    "StudyError",
+    "TrialEnded",
+    "TrialStarted",
+    "front_records",
+    "open_study",
+    "parse_size",
+    "pick_record",
+    "prepare",
+    "record_of",
+    "search",
+]
+
+
+def prepare(
+    problem: ProblemLike,
+    space: Space,
+    study_name: str,
+    *,
+    storage_url: str | None = None,
+    studies_dir: Path = Path("studies"),
+) -> Study:
+    """Create the study or check that it may go on, queue the baselines and what a dead worker left behind.
+
+    Raises:
+        StudyError: the settings differ from the recorded ones, or the database cannot be used.
+        SpaceError: a form of the space cannot stand on this backbone.
+    """
+    _check_on_backbone(problem, space)
+    scale = None
+    if not exists(study_name, storage_url, studies_dir):
+        scale = Scale(space.hypervolume.p0, space.hypervolume.p_max, min(problem.floor, 0.999))
+    study = start_or_resume(
+        study_name, problem.settings, space, scale, storage_url=storage_url, studies_dir=studies_dir, on_stale=on_stale
+    )
+    with database_errors(study.url), quiet():
+        recover(study.optuna)
+        enqueue_known(study.optuna, problem, space)
+    return study
+
+
+def search(
+    problem: ProblemLike,
+    space: Space,
+    study: Study,
+    budget: Budget,
+    *,
+    sampler: str = "tpe",
+    seed: int = 0,
+    max_params: int | None = None,
+    rule: RegretRule | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    started: float | None = None,
+) -> str:
+    """Run trials until the budget is used up; returns why it ended.
+
+    Args:
+        problem: what to train on.
+        space: what to choose from.
+        study: from `prepare`.
+        budget: of this session.
+        sampler: one of `SAMPLERS`.
+        seed: of the sampler and of every trial.
+        max_params: designs with more tuner parameters are not trained.
+        rule: of early stopping; None for `RegretRule()`.
+        on_event: is told what happens.
+        started: `time.monotonic()` from which a budget of time counts.
+    """
+    before = len(study.records())
+    study.optuna.sampler = make_sampler(sampler, space.parameters, seed + before)  # or going on would repeat itself
+    note_session(study, sampler=sampler, seed=seed, max_params=max_params, trials_before=before)
+    worker = Worker(
+        problem,
+        space,
+        study,
+        budget,
+        seed=seed,
+        max_params=max_params,
+        rule=rule or RegretRule(),
+        on_event=on_event,
+        started=time.monotonic() if started is None else started,
+    )
+    with quiet():
+        return worker.run()
+
+
+def _check_on_backbone(problem: ProblemLike, space: Space) -> None:
+    for slot, form, design in space.examples():
+        try:
+            problem.resolve(design)
+        except UserError as error:
+            reason = str(error).splitlines()[0]
+            raise SpaceError(f"space {space.name!r}: slots.{slot}.forms.{form} does not fit here: {reason}") from error

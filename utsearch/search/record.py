@@ -1,0 +1,127 @@
+"""What a study keeps of a trial, and what happens during a search, as plain data."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from optuna.trial import FrozenTrial, TrialState
+
+from utsearch import pareto
+from utsearch.search.protocol import RungLike
+
+Status = Literal["finished", "stopped", "failed", "duplicate", "infeasible", "running", "waiting"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial.
+
+    Attributes:
+        number: in the study.
+        design: canonical text.
+        digest: of the design, equal for designs that are the same.
+        n_params: of the tuners.
+        n_head: of the linear head.
+        top1: on validation at the last rung it reached, 0…1; None if it reached none.
+        standard_error: of top1.
+        epoch: at that rung.
+        status: how it ended.
+        baseline: the known design's name, or None for a new design.
+        seconds: of training and validation.
+        rungs: what was measured at each rung.
+        reason: why it was stopped or failed.
+        seed: of its initial values and order.
+        started: when.
+    """
+
+    number: int
+    design: str
+    digest: str
+    n_params: int
+    n_head: int
+    top1: float | None
+    standard_error: float | None
+    epoch: int
+    status: Status
+    baseline: str | None
+    seconds: float
+    rungs: tuple[dict[str, Any], ...]
+    reason: str | None
+    seed: int
+    started: datetime | None
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial begins to train."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class RungReached:
+    """A trial was validated."""
+
+    number: int
+    rung: RungLike
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial ended in any way."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class SearchEnded:
+    """The search ends, and why."""
+
+    reason: str
+
+
+Event = TrialStarted | RungReached | TrialEnded | SearchEnded
+
+_ENDED: dict[TrialState, Status] = {
+    TrialState.FAIL: "failed",
+    TrialState.PRUNED: "infeasible",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+    TrialState.COMPLETE: "finished",
+}
+
+
+def record_of(trial: FrozenTrial) -> Record:
+    """The record of an Optuna trial; what it does not hold yet is empty."""
+    kept = trial.user_attrs
+    rungs = tuple(kept.get("rungs", ()))
+    last = rungs[-1] if rungs else {}
+    done = trial.state.is_finished() and trial.state is not TrialState.FAIL
+    return Record(
+        number=trial.number,
+        design=kept.get("design", ""),
+        digest=kept.get("digest", ""),
+        n_params=kept.get("n_params", 0),
+        n_head=kept.get("n_head", 0),
+        top1=last.get("top1"),
+        standard_error=last.get("standard_error"),
+        epoch=last.get("epoch", 0),
+        status=kept.get("status", _ENDED[trial.state]) if done else _ENDED[trial.state],
+        baseline=kept.get("baseline"),
+        seconds=last.get("seconds", 0.0),
+        rungs=rungs,
+        reason=kept.get("reason"),
+        seed=kept.get("seed", 0),
+        started=trial.datetime_start,
+    )
+
+
+def finished(records: list[Record]) -> list[Record]:
+    """The trials trained to the last rung."""
+    return [r for r in records if r.status == "finished" and r.top1 is not None]
+
+
+def front_records(records: list[Record]) -> list[Record]:
+    """The Pareto front of the finished trials, from small to large."""
+    done = finished(records)
+    return [done[i] for i in pareto.front([(r.n_params, r.top1 or 0.0) for r in done])]

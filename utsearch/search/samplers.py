@@ -1,0 +1,88 @@
+"""Samplers by name, told the space's parameters beforehand."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from utsearch.errors import UserError
+from utsearch.search.storage import experiments_allowed
+
+OUTSIDE = "outside"  # user attribute of a trial whose design the space cannot express
+
+_MAKERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
+    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
+    "random": lambda seed: RandomSampler(seed=seed),
+    "qmc": lambda seed: QMCSampler(seed=seed, scramble=True),
+}
+NAMES = tuple(_MAKERS)
+
+
+def check_sampler(name: str) -> None:
+    """Raise UserError if there is no such sampler."""
+    if name not in _MAKERS:
+        close = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(NAMES)}"
+        raise UserError(f"no sampler {name!r}; {hint}")
+
+
+def make_sampler(name: str, parameters: Mapping[str, tuple[Any, ...]], seed: int) -> BaseSampler:
+    """A sampler over the parameters of a space.
+
+    Raises:
+        UserError: no such sampler.
+    """
+    check_sampler(name)
+    with experiments_allowed():
+        inner = _MAKERS[name](seed)
+    return FlatSampler(inner, {key: _distribution(choices) for key, choices in parameters.items()})
+
+
+class FlatSampler(BaseSampler):
+    """Another sampler, over parameters that are known from the start and not inferred from the trials.
+
+    Inference takes the parameters that all trials share: a single baseline from outside the space, which has none,
+    would leave nothing to model. Such trials are kept from the sampler here.
+    """
+
+    def __init__(self, inner: BaseSampler, space: Mapping[str, BaseDistribution]) -> None:
+        self._inner, self._space = inner, dict(space)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """All parameters, or none for a trial from outside."""
+        return {} if OUTSIDE in trial.user_attrs else self._space
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Ask the inner sampler, unless the trial is from outside."""
+        return self._inner.sample_relative(study, trial, search_space) if search_space else {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """What the inner sampler left open, as the random start of TPE."""
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def reseed_rng(self) -> None:
+        """Pass on."""
+        self._inner.reseed_rng()
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Pass on."""
+        self._inner.before_trial(study, trial)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Pass on."""
+        self._inner.after_trial(study, trial, state, values)
+
+
+def _distribution(choices: tuple[Any, ...]) -> BaseDistribution:
+    if choices == tuple(range(len(choices))):
+        return IntDistribution(0, len(choices) - 1)
+    return CategoricalDistribution(choices)

@@ -1,0 +1,244 @@
+"""The worker's loop: ask for a design, train it by rungs, keep what it gave."""
+
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from utsearch.design import Design, DesignError
+from utsearch.errors import TrainingFailed
+from utsearch.search.budget import Budget
+from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
+from utsearch.search.queue import GIVEN, give_back
+from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
+from utsearch.search.samplers import OUTSIDE
+from utsearch.search.stopping import RegretRule
+from utsearch.search.storage import StudyError, database_errors
+from utsearch.search.study import Study
+from utsearch.space import Space
+
+EXHAUSTED = 200  # duplicates in a row after which the space is taken to be searched through
+HOPELESS = 5  # failures in a row, before any success, after which going on would only repeat them
+
+
+class _Stopped(Exception):
+    """Control flow: the trial ended at a rung."""
+
+
+@dataclass
+class Worker:
+    """Runs trials of one study until the budget is used up."""
+
+    problem: ProblemLike
+    space: Space
+    study: Study
+    budget: Budget
+    seed: int = 0
+    max_params: int | None = None
+    rule: RegretRule | None = field(default_factory=RegretRule)
+    on_event: Callable[[Event], None] = lambda event: None
+    clock: Callable[[], float] = time.monotonic
+    started: float | None = None
+
+    def run(self) -> str:
+        """Search; returns why it ended. Ctrl-C gives the running trial back to the queue and is raised again."""
+        begun = self.clock() if self.started is None else self.started
+        ends: Counter[str] = Counter()
+        repeats = 0
+        while True:
+            if self.budget.used_up(ends["finished"] + ends["stopped"], self.clock() - begun):
+                reason = "the budget is used up"
+                break
+            status, why = self._one(begun)
+            ends[status] += 1
+            repeats = repeats + 1 if status in ("duplicate", "infeasible") else 0
+            if repeats >= EXHAUSTED:
+                reason = f"the last {EXHAUSTED} designs were known already or too large: the space is searched through"
+                break
+            if ends["failed"] >= HOPELESS and not ends["finished"] + ends["stopped"]:
+                raise StudyError(f"the first {HOPELESS} trials all failed, the last one because: {why}")
+        self.on_event(SearchEnded(reason))
+        return reason
+
+    def _one(self, begun: float) -> tuple[str, str | None]:
+        """One trial through `optimize`, the only way for Optuna to record its heartbeat."""
+        with database_errors(self.study.url):
+            self.study.optuna.optimize(
+                lambda trial: _Attempt(self, trial, begun).run(), n_trials=1, catch=(TrainingFailed,)
+            )
+            ended = next(
+                t for t in reversed(self.study.optuna.get_trials(deepcopy=False)) if _mine(t) and t.state.is_finished()
+            )
+        record = record_of(ended)
+        self.on_event(TrialEnded(record))
+        return record.status, record.reason
+
+
+@dataclass
+class _Attempt:
+    """One trial from its choices to its values."""
+
+    worker: Worker
+    trial: Trial
+    begun: float
+
+    def run(self) -> tuple[float, float]:
+        """The objective: tuner parameters and top-1; raises what tells Optuna how else it ended."""
+        self.trial.set_user_attr("worker", identity())
+        try:
+            resolved = self._resolve()
+            if (known := self._known(resolved)) is not None:
+                return self._repeat(known)
+            self._refuse_too_large(resolved)
+            self.worker.on_event(TrialStarted(record_of(self._frozen())))
+            return float(resolved.n_params), self._train(resolved)
+        except KeyboardInterrupt:
+            give_back(self.worker.study.optuna, self._frozen(), "interrupted")
+            self._keep(reason="interrupted; queued again")
+            raise
+        except OSError as error:
+            give_back(self.worker.study.optuna, self._frozen(), "its files could not be written")
+            self._keep(reason=f"{error.strerror or error}; queued again")
+            folder = self.worker.study.weights(self.trial.number).parent
+            raise StudyError(
+                f"cannot write to {folder}: {error.strerror or error}; mend that, and the same command goes on"
+            ) from error
+        except TrainingFailed as error:
+            self._keep(reason=str(error))
+            raise
+
+    def _resolve(self) -> ResolvedLike:
+        attributes, problem = self.trial.user_attrs, self.worker.problem
+        suggested = Design()
+        if OUTSIDE not in attributes:
+            suggested = self.worker.space.suggest(self.trial, problem.depth)
+        design = Design.parse(attributes[GIVEN]) if GIVEN in attributes else suggested
+        try:
+            resolved = problem.resolve(design)
+        except DesignError as error:
+            self._keep(design=str(design))
+            self._infeasible(error.reason, 1.0)
+        self._keep(
+            design=str(resolved.design),
+            digest=resolved.digest,
+            n_params=resolved.n_params,
+            n_head=problem.n_head,
+            seed=self.worker.seed,
+        )
+        return resolved
+
+    def _known(self, resolved: ResolvedLike) -> FrozenTrial | None:
+        """A trial that trained the same design with the same seed; recipe and data are the study's."""
+        return next(
+            (
+                t
+                for t in self._others((TrialState.COMPLETE,))
+                if t.user_attrs.get("digest") == resolved.digest
+                and t.user_attrs.get("seed") == self.worker.seed
+                and t.user_attrs.get("status") in ("finished", "stopped")
+            ),
+            None,
+        )
+
+    def _repeat(self, known: FrozenTrial) -> tuple[float, float]:
+        kept = known.user_attrs
+        if kept["status"] == "stopped":
+            self.trial.set_constraint("stopped", _constraint(known))
+        self._keep(status="duplicate", rungs=kept["rungs"], reason=f"the same design as trial {known.number}")
+        return known.values[0], known.values[1]
+
+    def _refuse_too_large(self, resolved: ResolvedLike) -> None:
+        limit = self.worker.max_params
+        if limit is not None and resolved.n_params > limit:
+            self._infeasible(f"{resolved.n_params:,} parameters, more than {limit:,}", float(resolved.n_params - limit))
+
+    def _infeasible(self, reason: str, violation: float) -> None:
+        self._keep(status="infeasible", reason=reason)
+        self.trial.set_constraint("infeasible", violation)
+        raise optuna.TrialPruned(reason)
+
+    def _train(self, resolved: ResolvedLike) -> float:
+        """Top-1 at the last rung reached."""
+        run = self.worker.problem.start(resolved.design, self.worker.seed)
+        rungs: list[dict[str, Any]] = []
+        steps = run.rungs()
+        try:
+            for rung in steps:
+                rungs.append(_plain(rung))
+                self._keep(rungs=rungs)
+                self.worker.on_event(RungReached(self.trial.number, rung))
+                if not rung.last and (verdict := self._verdict(resolved, rung)) is not None:
+                    self._finish(run, "stopped", *verdict)
+                    break
+            else:
+                self._finish(run, "finished")
+        finally:
+            close: Callable[[], None] | None = getattr(steps, "close", None)
+            if close is not None:
+                close()
+        return float(rungs[-1]["top1"])
+
+    def _verdict(self, resolved: ResolvedLike, rung: RungLike) -> tuple[str, float] | None:
+        """Reason and regret if the trial ends here: it is hopeless, or the time is up."""
+        worker = self.worker
+        if worker.budget.late(worker.clock() - self.begun):
+            return "the time was up", 1.0
+        if worker.rule is None or "baseline" in self.trial.user_attrs:
+            return None
+        others = [
+            (t.user_attrs["n_params"], t.user_attrs["rungs"][rung.index]["top1"])
+            for t in self._others((TrialState.COMPLETE, TrialState.RUNNING))
+            if len(t.user_attrs.get("rungs", ())) > rung.index and t.user_attrs.get("status") != "duplicate"
+        ]
+        decision = worker.rule.decide((resolved.n_params, rung.top1), rung.standard_error, others)
+        return None if decision.go_on else (decision.reason, decision.regret)
+
+    def _finish(self, run: RunLike, status: str, reason: str | None = None, regret: float | None = None) -> None:
+        """Weights first: a trial that counts as ended has them."""
+        run.save(self.worker.study.weights(self.trial.number))
+        if regret is not None:
+            self.trial.set_constraint("stopped", max(regret, 1e-6))
+        self._keep(status=status, reason=reason)
+
+    def _others(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
+        trials = self.worker.study.optuna.get_trials(deepcopy=False, states=states)
+        return [t for t in trials if t.number != self.trial.number]
+
+    def _frozen(self) -> FrozenTrial:
+        return self.worker.study.optuna.get_trials(deepcopy=False)[self.trial.number]
+
+    def _keep(self, **facts: Any) -> None:
+        for key, value in facts.items():
+            if value is not None:
+                self.trial.set_user_attr(key, value)
+
+
+def identity() -> dict[str, Any]:
+    """Which process works on a trial."""
+    return {"host": platform.node(), "pid": os.getpid()}
+
+
+def _mine(trial: FrozenTrial) -> bool:
+    return bool(trial.user_attrs.get("worker") == identity())
+
+
+def _constraint(trial: FrozenTrial) -> float:
+    found: Mapping[str, Any] = trial.system_attrs
+    return next((float(v) for k, v in found.items() if k.endswith(":stopped")), 1.0)
+
+
+def _plain(rung: RungLike) -> dict[str, Any]:
+    return {
+        "index": rung.index,
+        "epoch": rung.epoch,
+        "top1": rung.top1,
+        "standard_error": rung.standard_error,
+        "loss": rung.loss,
+        "seconds": round(rung.seconds, 3),
+    }
