@@ -1,105 +1,83 @@
 """Formula-driven images: every label is a parameter of the formula that drew the image, so nobody had to label it.
 
-The idea is that of formula-driven supervised learning (Kataoka et al. 2020, arXiv:2101.08515; radial contours: Kataoka
-et al. 2022, arXiv:2206.09132). An image shows one closed contour in polar form, filled with a periodic texture, with
-small parts set around it, before a textured background and under random pose, colour, light and occlusion. Contour,
-texture and parts are three independent labels.
+The idea is that of formula-driven supervised learning (Kataoka et al. 2020, arXiv 2101.08515; radial contours: Kataoka
+et al. 2022, arXiv 2206.09132). An image shows a closed contour in polar form with a texture, bands, a centre and small
+parts around it, before a textured background and under random pose, colour, light and occlusion. Each attribute is
+drawn independently of the others and is one label.
 """
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CONTOURS, TEXTURES, PARTS = 200, 100, 100
-HARMONICS = 7
 SIDE = 64
+ATTRIBUTES = {  # name -> number of values
+    "lobes": 8,
+    "profile": 4,
+    "depth": 3,
+    "aspect": 3,
+    "texture": 8,
+    "frequency": 3,
+    "direction": 4,
+    "parts": 5,
+    "count": 5,
+    "place": 4,
+    "size": 2,
+    "centre": 4,
+    "bands": 3,
+}
+UNDEFINED = -100  # the label of an attribute that does not show, ignored by torch's cross entropy
+_LOBES = (0.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+
+Labels = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Formulas:
-    """The parameters of all categories; a category differs from another in these numbers only.
-
-    Attributes:
-        amplitude, phase: (CONTOURS, HARMONICS) of r(t) = 1 + Σ a_k cos(kt + φ_k).
-        wave: (TEXTURES, 3, 4) frequency, angle, radial share and weight of three waves; `sharp`: (TEXTURES,).
-        part: (PARTS, 5) count, spread, size, distance and elongation of the parts.
-    """
-
-    amplitude: Tensor
-    phase: Tensor
-    wave: Tensor
-    sharp: Tensor
-    part: Tensor
-
-    def targets(self, labels: Tensor) -> Tensor:
-        """The numbers behind labels (n, 3), standardised over the categories, (n, 2·HARMONICS + 13 + 5)."""
-        contour = torch.cat([self.amplitude * self.phase.cos(), self.amplitude * self.phase.sin()], dim=1)
-        texture = torch.cat([self.wave.flatten(1), self.sharp[:, None]], dim=1)
-        tables = [(x - x.mean(0)) / x.std(0) for x in (contour, texture, self.part)]
-        return torch.cat([table[labels[:, i]] for i, table in enumerate(tables)], dim=1)
-
-
-def formulas(seed: int = 0) -> Formulas:
-    """The categories, drawn once from a seed."""
-    g = torch.Generator().manual_seed(seed)
-
-    def uniform(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        return low + (high - low) * torch.rand(*shape, generator=g)
-
-    decay = torch.arange(1, HARMONICS + 1).float().rsqrt()
-    sparse = (uniform(CONTOURS, HARMONICS) < 0.45).float()
-    wave = torch.stack(
-        [
-            uniform(TEXTURES, 3, low=2.0, high=11.0),
-            uniform(TEXTURES, 3, high=torch.pi),
-            (uniform(TEXTURES, 3) < 0.3).float(),
-            uniform(TEXTURES, 3) * (uniform(TEXTURES, 3) < 0.7),
-        ],
-        dim=-1,
-    )
-    part = torch.stack(
-        [
-            torch.randint(1, 7, (PARTS,), generator=g).float(),
-            uniform(PARTS, low=0.25, high=1.05),
-            uniform(PARTS, low=0.10, high=0.24),
-            uniform(PARTS, low=0.55, high=1.25),
-            uniform(PARTS, low=0.4, high=2.2),
-        ],
-        dim=-1,
-    )
-    return Formulas(
-        amplitude=sparse * decay * uniform(CONTOURS, HARMONICS, low=-0.45, high=0.45),
-        phase=uniform(CONTOURS, HARMONICS, high=2 * torch.pi),
-        wave=wave,
-        sharp=uniform(TEXTURES, low=0.8, high=6.0),
-        part=part,
-    )
-
-
-def draw(n: int, seed: int, table: Formulas) -> tuple[Tensor, Tensor, Tensor]:
+def draw(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Draw a batch.
 
     Returns:
-        uint8 images (n, 3, 64, 64), int64 labels (n, 3) of contour, texture and parts, and uint8 maps (n, 3, 8, 8): how
-        much of each 8-pixel patch, of 255, the body, the parts and the dark side of the texture on the body cover.
+        uint8 images (n, 3, 64, 64), int64 labels (n, attributes) in the order of `ATTRIBUTES`, and uint8 maps
+        (n, 3, 8, 8): how much of each 8-pixel patch, of 255, the body, the parts and the texture on the body cover.
     """
     g = torch.Generator().manual_seed(seed)
-    labels = torch.stack([torch.randint(k, (n,), generator=g) for k in (CONTOURS, TEXTURES, PARTS)], dim=1)
+    chosen = {name: torch.randint(k, (n,), generator=g) for name, k in ATTRIBUTES.items()}
     u, v = _pose(n, g)
+    u = u / _pick(chosen["aspect"], (1.0, 1.45, 2.0)).sqrt()
+    v = v * _pick(chosen["aspect"], (1.0, 1.45, 2.0)).sqrt()
     image = _background(n, g)
-    body = _contour(u, v, labels[:, 0], table, g)
-    texture = _texture(u, v, labels[:, 1], table, g)
-    image = _over(image, _blend(texture, n, g), body)
-    edge = (1 - (body - 0.5).abs() * 2) * torch.rand(n, 1, 1, generator=g)
-    image = _over(image, _colour(n, g), edge)
-    parts = _parts(u, v, labels[:, 2], table, g)
+    parts = _parts(u, v, chosen, g)
     image = _over(image, _colour(n, g), parts)
+    body, texture = _contour(u, v, chosen, g), _texture(u, v, chosen, g)
+    image = _over(image, _blend(texture, n, g), body)
+    image = _over(image, _colour(n, g), body * _bands(u, v, chosen["bands"], g))
+    image = _over(image, _colour(n, g), _centre(u, v, chosen["centre"], g))
     for _ in range(2):
         image = _over(image, _colour(n, g), _occluder(n, g))
-    maps = F.avg_pool2d(torch.stack([body, parts, body * texture], dim=1), 8)
-    return _light(image, g), labels, (maps * 255).round().to(torch.uint8)
+    maps = F.avg_pool2d(torch.stack([body, parts * (1 - body), body * texture], dim=1), 8)
+    return _light(image, g), _labels(chosen), (maps * 255).round().to(torch.uint8)
+
+
+def _labels(chosen: Labels) -> Tensor:
+    """(n, attributes), `UNDEFINED` where another attribute hides one."""
+    round_, bare = chosen["lobes"] == 0, chosen["parts"] == 0
+    plain = chosen["texture"] == 0
+    turned = torch.isin(chosen["texture"], torch.tensor([1, 5, 7]))  # only these look different in each direction
+    hidden = {
+        "profile": round_,
+        "depth": round_,
+        "frequency": plain | (chosen["texture"] == 7),
+        "direction": ~turned,
+        "count": bare,
+        "place": bare,
+        "size": bare,
+    }
+    columns = [torch.where(hidden[k], UNDEFINED, v) if k in hidden else v for k, v in chosen.items()]
+    return torch.stack(columns, dim=1)
+
+
+def _pick(index: Tensor, values: tuple[float, ...]) -> Tensor:
+    """(n, 1, 1) the value of an attribute."""
+    return torch.tensor(values)[index][:, None, None]
 
 
 def _grid() -> tuple[Tensor, Tensor]:
@@ -115,47 +93,84 @@ def _pose(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
     """Coordinates (n, 64, 64) in the object's frame: shift, turn, scale, stretch and shear."""
     x, y = _grid()
     x, y = x - _rand(n, g, -0.3, 0.3), y - _rand(n, g, -0.3, 0.3)
-    angle = _rand(n, g, -0.6, 0.6)
-    scale = _rand(n, g, 0.38, 0.72)
+    angle = _rand(n, g, -0.5, 0.5)
+    scale = _rand(n, g, 0.36, 0.66)
     stretch = torch.exp(_rand(n, g, -0.2, 0.2))
     u = (angle.cos() * x + angle.sin() * y) / (scale * stretch)
     v = (-angle.sin() * x + angle.cos() * y) / scale * stretch
-    return u + _rand(n, g, -0.2, 0.2) * v, v
+    return u + _rand(n, g, -0.15, 0.15) * v, v
 
 
-def _contour(u: Tensor, v: Tensor, label: Tensor, table: Formulas, g: torch.Generator) -> Tensor:
-    """Soft mask of r < 1 + Σ a_k cos(kt + φ_k), with a little jitter of the amplitudes."""
-    n = len(label)
-    amplitude = table.amplitude[label] + 0.02 * torch.randn(n, HARMONICS, generator=g)
+def _contour(u: Tensor, v: Tensor, chosen: Labels, g: torch.Generator) -> Tensor:
+    """Soft mask of r < 1 + a·f(cos kt): f smooth, pointed, scalloped or squared."""
+    n = len(u)
     angle, radius = torch.atan2(v, u), torch.hypot(u, v)
-    limit = torch.ones_like(angle)
-    for k in range(HARMONICS):
-        limit = limit + amplitude[:, k, None, None] * torch.cos((k + 1) * angle + table.phase[label, k, None, None])
-    return torch.sigmoid((limit.clamp_min(0.2) - radius) * 18)
+    lobes = _pick(chosen["lobes"], _LOBES)
+    wave = torch.cos(lobes * angle + _rand(n, g, -0.3, 0.3))
+    shapes = torch.stack([wave, 2 * wave.abs().sqrt() * (wave > 0) - 1, 1 - 2 * wave.abs(), torch.tanh(5 * wave)])
+    shape = shapes[chosen["profile"], torch.arange(n)] * (lobes > 0)
+    depth = _pick(chosen["depth"], (0.10, 0.22, 0.38)) * _rand(n, g, 0.9, 1.1)
+    return torch.sigmoid((0.85 + depth * shape - radius) * 18)
 
 
-def _texture(u: Tensor, v: Tensor, label: Tensor, table: Formulas, g: torch.Generator) -> Tensor:
-    """A product-and-sum of three waves in the object's frame, squashed to 0…1, (n, 64, 64)."""
-    radius = torch.hypot(u, v)
-    total = torch.zeros_like(u)
-    for k in range(3):
-        frequency, angle, radial, weight = (table.wave[label, k, i, None, None] for i in range(4))
-        along = torch.where(radial > 0.5, radius, angle.cos() * u + angle.sin() * v)
-        total = total + weight * torch.sin(frequency * along + _rand(len(label), g, -0.4, 0.4))
-    return torch.sigmoid(table.sharp[label, None, None] * total)
+def _texture(u: Tensor, v: Tensor, chosen: Labels, g: torch.Generator) -> Tensor:
+    """Plain, stripes, checks, rings, rays, wavy stripes, dots or halves in the object's frame, 0…1, (n, 64, 64)."""
+    n = len(u)
+    turn = _pick(chosen["direction"], (0.0, 0.785, 1.571, 2.356))
+    f = _pick(chosen["frequency"], (5.0, 9.0, 15.0)) * _rand(n, g, 0.9, 1.1)
+    a, b = turn.cos() * u + turn.sin() * v, turn.cos() * v - turn.sin() * u
+    phase = _rand(n, g, 0, 6.28)
+    angle, radius = torch.atan2(v, u), torch.hypot(u, v)
+    waves = torch.stack(
+        [
+            -torch.ones_like(u),
+            torch.sin(f * a + phase),
+            1.5 * torch.sin(f * u + phase) * torch.sin(f * v),
+            torch.sin(f * radius + phase),
+            torch.sin((f / 1.6).round() * angle + phase),
+            torch.sin(f * a + 1.5 * torch.sin(5 * b) + phase),
+            2 * (torch.sin(f * u + phase) * torch.sin(f * v) - 0.45),
+            4 * a,
+        ]
+    )
+    return torch.sigmoid(_rand(n, g, 2.0, 6.0) * waves[chosen["texture"], torch.arange(n)])
 
 
-def _parts(u: Tensor, v: Tensor, label: Tensor, table: Formulas, g: torch.Generator) -> Tensor:
-    """Soft mask of the union of up to six small ellipses on an arc around the object."""
-    count, spread, size, distance, long = (table.part[label, i, None, None] for i in range(5))
-    start = _rand(len(label), g, -0.15, 0.15) - 1.2
+def _bands(u: Tensor, v: Tensor, kind: Tensor, g: torch.Generator) -> Tensor:
+    """No, one or two bands across the object."""
+    along = u * 0.9 + 0.3 * v - _rand(len(u), g, -0.25, 0.25)
+    one = torch.sigmoid((0.10 - along.abs()) * 25)
+    two = torch.sigmoid((0.07 - (along.abs() - 0.22).abs()) * 25)
+    return torch.stack([torch.zeros_like(one), one, two])[kind, torch.arange(len(u))]
+
+
+def _centre(u: Tensor, v: Tensor, kind: Tensor, g: torch.Generator) -> Tensor:
+    """No mark, a disc, a ring or a star near the middle."""
+    x, y = u - _rand(len(u), g, -0.3, 0.3), v - _rand(len(u), g, -0.3, 0.3)
+    radius, size = torch.hypot(x, y), _rand(len(u), g, 0.16, 0.3)
+    disc = torch.sigmoid((size - radius) * 25)
+    ring = torch.sigmoid((0.06 - (radius - size).abs()) * 30)
+    star = torch.sigmoid((size * (0.7 + 0.6 * torch.cos(5 * torch.atan2(y, x))) - radius) * 25)
+    return torch.stack([torch.zeros_like(disc), disc, ring, star])[kind, torch.arange(len(u))]
+
+
+def _parts(u: Tensor, v: Tensor, chosen: Labels, g: torch.Generator) -> Tensor:
+    """No parts, or one to five dots, rods, cones or hoops side by side on one side of the object."""
+    n = len(u)
+    size = _pick(chosen["size"], (0.12, 0.2)) * _rand(n, g, 0.9, 1.1)
+    middle = _pick(chosen["place"], (0.0, 1.571, 3.142, 4.712)) + _rand(n, g, -0.2, 0.2)
+    total = chosen["count"][:, None, None] + 1
     mask = torch.zeros_like(u)
-    for k in range(6):
-        turn = start + k * spread
-        x, y = u - distance * turn.cos(), v - distance * turn.sin()
-        a, b = turn.cos() * x + turn.sin() * y, -turn.sin() * x + turn.cos() * y
-        inside = torch.sigmoid((size - torch.hypot(a / long.sqrt(), b * long.sqrt())) * 30)
-        mask = torch.maximum(mask, inside * (k < count))
+    for k in range(5):
+        turn = middle + (k - (total - 1) / 2) * (0.2 + 1.6 * size)
+        a, b = turn.cos() * u + turn.sin() * v, turn.cos() * v - turn.sin() * u
+        a = a - 1.05  # outwards from the contour; b runs along it
+        rod = torch.maximum(b.abs() - 0.35 * size, (a - 0.1).abs() - 2.0 * size)
+        cone = torch.maximum(b.abs() - 0.7 * size * (1.2 - a / (2 * size)).clamp(0, 1.3), (a - 0.05).abs() - 2.0 * size)
+        dot = torch.hypot(a - 0.1, b) - size
+        hoop = dot.abs() - 0.3 * size
+        distance = torch.stack([torch.ones_like(dot), dot, rod, cone, hoop])[chosen["parts"], torch.arange(n)]
+        mask = torch.maximum(mask, torch.sigmoid(-distance * 30) * (k < total))
     return mask
 
 
@@ -166,7 +181,7 @@ def _occluder(n: int, g: torch.Generator) -> Tensor:
     a = angle.cos() * x + angle.sin() * y - _rand(n, g, -0.9, 0.9)
     b = -angle.sin() * x + angle.cos() * y - _rand(n, g, -0.9, 0.9)
     blob = torch.hypot(a, b * _rand(n, g, 0.0, 1.0)) - _rand(n, g, 0.03, 0.18)
-    return torch.sigmoid(-blob * 30) * (_rand(n, g) < 0.35)
+    return torch.sigmoid(-blob * 30) * (_rand(n, g) < 0.25)
 
 
 def _colour(n: int, g: torch.Generator) -> Tensor:

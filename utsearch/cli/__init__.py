@@ -1,0 +1,34 @@
+"""The command line. Every command imports what it needs when it runs, so that --help answers at once."""
+
+import sys
+
+import typer
+
+from utsearch.cli.export import export
+from utsearch.cli.pareto import pareto
+from utsearch.cli.predict import predict
+from utsearch.cli.sample import sample
+from utsearch.cli.search import search
+from utsearch.errors import UserError
+
+app = typer.Typer(
+    name="utsearch",
+    help="Search parameter-efficient tuner designs for a frozen vision backbone.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (search, pareto, export, predict, sample):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one clear line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # `cli.py pareto | head`
+        sys.stderr.close()
+        sys.exit(141)

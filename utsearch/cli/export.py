@@ -1,0 +1,36 @@
+"""`export`: the chosen tuner as a folder that loads anywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from utsearch.cli.options import STUDIES, Storage, Studies, StudyName
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    study: StudyName = None,
+    pick: Annotated[
+        str, typer.Option(help="best, knee, under=50k (best with at most 50,000 tuner parameters), or trial=7.")
+    ] = "best",
+    storage: Storage = None,
+    studies: Studies = STUDIES,
+) -> None:
+    """Write the best tuner of a study as a folder that loads anywhere.
+
+    Example: python cli.py export --out my-tuner --pick under=5k
+    """
+    from utsearch.export import write_export
+    from utsearch.search import open_study, pick_record
+    from utsearch.search.card import card_of
+
+    opened = open_study(study, storage, studies_dir=studies)
+    record = pick_record(opened.records(), pick)
+    card = card_of(opened, record)
+    write_export(out, card, opened.weights(record.number))
+    metrics = card.metrics
+    print(
+        f"wrote {out}: {record.design}, {record.n_params:,} tuner parameters, "
+        f"{100 * metrics.val_top1:.1f} ± {100 * metrics.standard_error:.1f} % val top-1 (one seed)"
+    )

@@ -1,0 +1,90 @@
+"""`search`: Optuna trials over a space of tuner designs, kept in a stored study."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from utsearch.cli.options import STUDIES, Device, Storage, Studies
+
+if TYPE_CHECKING:
+    from utsearch.space import Space
+    from utsearch.training import Problem
+
+
+def search(
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="Trials (40) or time (90s, 30m, 4h). Finished and early-stopped trials count; duplicates, infeasible "
+            "and failed ones do not. Going on with a study adds to what is there. At a deadline the running trial ends "
+            "at its next rung."
+        ),
+    ] = "5m",
+    space: Annotated[str, typer.Option(help="A file of search_spaces/, or the path of a TOML file.")] = "mini",
+    dataset: Annotated[
+        str, typer.Option(help="mini-birds, mini-cars, mini-flowers, or a folder [train|val|test]/CLASS/IMAGE.")
+    ] = "mini-birds",
+    backbone: Annotated[str, typer.Option(help="vit_mini (embedded) or any timm model.")] = "vit_mini",
+    study: Annotated[str | None, typer.Option(help="Name of the study. [default: dataset-backbone-space]")] = None,
+    storage: Storage = None,
+    studies: Studies = STUDIES,
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")] = "tpe",
+    seed: Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")] = 0,
+    device: Device = "auto",
+    max_params: Annotated[str | None, typer.Option(help="Largest tuner to train: 50000, 50k, 1.5M.")] = None,
+) -> None:
+    """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
+
+    Example: python cli.py search --dataset mini-cars --budget 30m --study cars
+    """
+    import time
+
+    from utsearch.cli.look import about_of, print_result
+    from utsearch.report.board import board
+    from utsearch.report.live import display
+    from utsearch.search import Budget, parse_size, prepare
+    from utsearch.search import search as run_search
+    from utsearch.search.samplers import check_sampler
+
+    started = time.monotonic()
+    limit = Budget.parse(budget)
+    check_sampler(sampler)
+    largest = None if max_params is None else parse_size(max_params)
+    problem, chosen = _open(space, dataset, backbone, device, seed)
+    name = study or f"{Path(dataset).name}-{backbone}-{chosen.name}".replace("/", "-")
+    opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
+    progress = board(about_of(opened), opened.records(), trials=limit.trials, seconds=limit.seconds, started=started)
+    on_event = display(progress)
+    interrupted = False
+    try:
+        with on_event:
+            reason = run_search(
+                problem,
+                chosen,
+                opened,
+                limit,
+                sampler=sampler,
+                seed=seed,
+                max_params=largest,
+                on_event=on_event,
+                started=started,
+            )
+    except KeyboardInterrupt:
+        interrupted, reason = True, "interrupted; the running trial is queued again, and the same command goes on"
+    print(f"\n{reason[0].upper()}{reason[1:]}.")
+    print_result(opened)
+    if interrupted:
+        raise typer.Exit(130)
+
+
+def _open(space: str, dataset: str, backbone: str, device: str, seed: int) -> "tuple[Problem, Space]":
+    """The problem and the space; a wrong space is found before the data are read."""
+    from utsearch.backbones import GROUPS
+    from utsearch.forms import info
+    from utsearch.space import load_space
+    from utsearch.training import open_problem
+
+    load_space(space, info())
+    problem = open_problem(dataset, backbone, device=device, seed=seed)
+    return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
