@@ -35,7 +35,8 @@ from utsearch.files import write_atomic
 from utsearch.forms import info
 from utsearch.space import load_space
 from utsearch.training import Problem, Recipe, open_problem
-from utsearch.training.train import Classifier, clone_head, cosine, epoch_order, evaluate
+from utsearch.training.train import clone_head, cosine, epoch_order, evaluate
+from utsearch.tuning import Classifier
 
 SEEDS = (0, 1, 2)
 SIZE, DESIGNS = 6000, 20  # designs of this size within a factor of 2 (√2 to each side), for the variance
@@ -153,7 +154,9 @@ def show(results: Results) -> None:
     rows = [list(row.values()) for key, row in results.items() if "/equal " in key and len(row) == len(SEEDS)]
     if len(rows) > 1:
         share = f"{100 * between(rows):.0f}% of the variance lies between designs"
-        print(f"\n{len(rows)} designs of about {SIZE:,} parameters, {len(SEEDS)} seeds: {share}, the rest between seeds")
+        print(
+            f"\n{len(rows)} designs of about {SIZE:,} parameters, {len(SEEDS)} seeds: {share}, the rest between seeds"
+        )
 
 
 def interval(row: dict[str, float]) -> str:

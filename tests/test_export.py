@@ -14,8 +14,7 @@ import utsearch
 from utsearch.backbones import load_backbone
 from utsearch.errors import UserError
 from utsearch.export import BackboneCard, Card, Metrics, PreprocessingCard, write_export
-from utsearch.training import Classifier
-from utsearch.tuning import attach
+from utsearch.tuning import Classifier, attach
 
 DESIGN = "ffn:adapter(4, insert=parallel)@all + mha:prefix(3)@last/2"
 

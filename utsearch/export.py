@@ -16,8 +16,7 @@ from utsearch.backbones import load_backbone
 from utsearch.data import Preprocessing, evaluation_transform
 from utsearch.errors import UserError
 from utsearch.files import write_atomic
-from utsearch.training import Classifier
-from utsearch.tuning import attach
+from utsearch.tuning import Classifier, attach
 
 FORMAT = 1
 CARD, WEIGHTS, README = "design.json", "tuner.safetensors", "README.md"

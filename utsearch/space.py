@@ -5,27 +5,27 @@ of blocks, and every option of every form; what does not apply is ignored. All t
 which is what Optuna's samplers model best.
 """
 
-import difflib
 import hashlib
 import math
-import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Protocol
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing import Any, Protocol
 
 from utsearch.design import ALL, Blocks, Design, FormInfo, Slot, Value
-from utsearch.errors import UserError
+from utsearch.space_file import (
+    Hypervolume,
+    Located,
+    Positions,
+    SlotSpace,
+    SpaceError,
+    check_forms,
+    read_space_file,
+    spaces,
+)
+
+__all__ = ["Space", "SpaceError", "TrialLike", "load_space", "spaces"]
 
 NONE = "none"
-SUFFIX = ".toml"
-
-
-class SpaceError(UserError):
-    """A space file is missing or wrong: names file, line and key."""
 
 
 class TrialLike(Protocol):
@@ -33,55 +33,6 @@ class TrialLike(Protocol):
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
     def suggest_int(self, name: str, low: int, high: int) -> int: ...
-
-
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-_Values = Annotated[list[bool | int | float | str], BeforeValidator(_listed), Field(min_length=1)]
-_Shares = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
-_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-
-
-class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Hypervolume(_Schema):
-    """The sizes between which fronts are compared, in parameters."""
-
-    p0: int = Field(gt=0)
-    p_max: int = Field(gt=1)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Hypervolume":
-        if self.p_max <= self.p0:
-            raise ValueError(f"p_max must be larger than p0, got {self.p_max} and {self.p0}")
-        return self
-
-
-class Positions(_Schema):
-    """Where tuners stand: first block and number of blocks, as shares of the depth."""
-
-    first: _Shares = [0.0]
-    count: _Shares = [1.0]
-
-
-class SlotSpace(_Schema):
-    """The choices of one slot: on these sites, one of these forms or none."""
-
-    sites: Annotated[list[_Name], Field(min_length=1)]
-    optional: bool = True
-    forms: Annotated[dict[_Name, dict[_Name, _Values]], Field(min_length=1)]
-
-
-class _File(_Schema):
-    title: str
-    groups: int = Field(default=1, ge=1, le=16)
-    hypervolume: Hypervolume
-    positions: Positions = Positions()
-    slots: Annotated[dict[_Name, SlotSpace], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -209,120 +160,10 @@ def load_space(name: str, catalogue: Mapping[str, FormInfo], sites: Collection[s
     Raises:
         SpaceError: names file, line and key, and what was probably meant.
     """
-    path = _find(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise SpaceError(f"cannot read the space {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SpaceError(f"the space {path} is not a text file: {error.reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{path}: {error}") from error
-    try:
-        file = _File.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise _Located(path, text).error(first["loc"], _say(first)) from error
-    _check(file.slots, catalogue, sites, _Located(path, text))
+    path, text, file = read_space_file(name)
+    check_forms(file.slots, catalogue, sites, Located(path, text))
     defaults = {name: {key: option.default for key, option in info.options.items()} for name, info in catalogue.items()}
     return Space(path.stem, file.title, text, file.groups, file.hypervolume, file.positions, file.slots, defaults)
-
-
-def spaces() -> dict[str, Path]:
-    """The shipped spaces by name."""
-    return {path.stem: path for path in sorted(_folder().glob(f"*{SUFFIX}"))}
-
-
-def _folder() -> Path:
-    """`search_spaces/` of the checkout, or its copy in the installed package."""
-    here = Path(__file__).parent
-    checkout = here.parent / "search_spaces"
-    return checkout if checkout.is_dir() else here / "_search_spaces"
-
-
-def _find(name: str) -> Path:
-    if (path := Path(name).expanduser()).is_file():
-        return path
-    known = spaces()
-    if name.removesuffix(SUFFIX) in known:
-        return known[name.removesuffix(SUFFIX)]
-    raise SpaceError(f"no space {name!r}{_near(name, known)}; or give the path of a TOML file")
-
-
-def _check(
-    slots: Mapping[str, SlotSpace],
-    catalogue: Mapping[str, FormInfo],
-    sites: Collection[str] | None,
-    at: "_Located",
-) -> None:
-    for name, slot in slots.items():
-        for site in slot.sites:
-            if sites is not None and site not in sites:
-                raise at.error(("slots", name, "sites"), f"no site {site!r}{_near(site, sites)}")
-        for form, keys in slot.forms.items():
-            where = ("slots", name, "forms", form)
-            if form not in catalogue:
-                raise at.error(where, f"no form {form!r}{_near(form, catalogue)}")
-            _check_keys(catalogue[form], keys, where, at)
-
-
-def _check_keys(info: FormInfo, keys: Mapping[str, list[Value]], where: tuple[str, ...], at: "_Located") -> None:
-    if info.rank != ("rank" in keys):
-        raise at.error(where, f"{info.name} {'needs' if info.rank else 'has no'} rank")
-    for key, values in keys.items():
-        if key == "rank":
-            if not all(type(value) is int and value > 0 for value in values):
-                raise at.error((*where, key), f"ranks are whole numbers from 1, got {values}")
-        elif key not in info.options:
-            raise at.error((*where, key), f"{info.name} has no option {key!r}{_near(key, info.options)}")
-        elif (choices := info.options[key].choices) and (wrong := [v for v in values if v not in choices]):
-            raise at.error(
-                (*where, key), f"{key} of {info.name} is one of {', '.join(map(str, choices))}, got {wrong[0]!r}"
-            )
-
-
-@dataclass(frozen=True)
-class _Located:
-    """A space file, to say on which line a key stands."""
-
-    path: Path
-    text: str
-
-    def error(self, key: Sequence[str | int], reason: str) -> SpaceError:
-        words = [str(part) for part in key if isinstance(part, str)]
-        return SpaceError(f"{self.path}:{self._line(words)}: {'.'.join(words) or 'the file'}: {reason}")
-
-    def _line(self, words: list[str]) -> int:
-        """The line of the key, or of the nearest table or key above it that is there."""
-        best, deepest, table = 1, 0, ""
-        for number, line in enumerate(self.text.splitlines(), 1):
-            if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
-                table = header[1]
-            entry = re.match(r"\s*([\w.\"-]+)\s*=", line)
-            here = (
-                [part.strip('" ') for part in f"{table}.{entry[1]}".strip(".").split(".")]
-                if entry
-                else table.split(".")
-            )
-            if here == words[: len(here)] and len(here) > deepest:
-                best, deepest = number, len(here)
-        return best
-
-
-def _say(error: Any) -> str:
-    """A pydantic error in words; for an unknown key, what it may have meant."""
-    if error["type"] == "extra_forbidden":
-        known = {f for model in (_File, SlotSpace, Positions, Hypervolume) for f in model.model_fields}
-        return f"unknown key{_near(str(error['loc'][-1]), known)}"
-    if error["type"] == "missing":
-        return "this key is missing"
-    return f"{error['msg']}, got {error['input']!r}"
-
-
-def _near(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return f"; did you mean {', '.join(close)}?" if close else f"; there are {', '.join(sorted(known)) or 'none'}"
 
 
 def _ask(trial: TrialLike, name: str, choices: tuple[Any, ...]) -> Any:

@@ -37,6 +37,12 @@ def test_within_the_noise_is_no_win(record: Make, catalogue: list[Record]) -> No
     assert caution(records) == ""
 
 
+def test_one_standard_error_is_not_enough(record: Make, catalogue: list[Record]) -> None:
+    records = [*catalogue, record(3, n_params=1234, top1=0.72)]
+    assert verdict(records).startswith("No new design beat the catalogue's")
+    assert "1.4 times the standard error of the difference (1.4)" in verdict(records)
+
+
 def test_no_new_design_on_the_front(record: Make, catalogue: list[Record]) -> None:
     records = [*catalogue, record(3, design="ffn:adapter(2)@0", n_params=1234, top1=0.6)]
     assert verdict(records).startswith("No new design beat the catalogue's: none is on the front")

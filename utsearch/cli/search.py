@@ -54,6 +54,7 @@ def search(
     problem, chosen = _open(space, dataset, backbone, device, seed)
     name = study or f"{Path(dataset).name}-{backbone}-{chosen.name}".replace("/", "-")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
+    print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
     progress = board(about_of(opened), opened.records(), trials=limit.trials, seconds=limit.seconds, started=started)
     on_event = display(progress)
     interrupted = False
@@ -86,5 +87,6 @@ def _open(space: str, dataset: str, backbone: str, device: str, seed: int) -> "t
     from utsearch.training import open_problem
 
     load_space(space, info())
+    print(f"reading {dataset} for {backbone} …", flush=True)
     problem = open_problem(dataset, backbone, device=device, seed=seed)
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})

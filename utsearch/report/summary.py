@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from utsearch.search import Record
 
 
+CLEAR = 2.0  # standard errors: by chance one comparison in forty is as good, and the best of many is picked
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A new design against a finished catalogue design."""
@@ -40,8 +43,8 @@ class Comparison:
 
     @property
     def beats(self) -> bool:
-        """Better by more than the standard error of the difference."""
-        return self.sigmas > 1
+        """Better by more than `CLEAR` standard errors of the difference."""
+        return self.sigmas > CLEAR
 
     @property
     def against_tuner(self) -> bool:
@@ -137,7 +140,7 @@ def _strength(pair: Comparison) -> str:
     noise = f"the standard error of the difference ({percent(pair.standard_error)})"
     if not math.isfinite(pair.sigmas):
         return "standard error unknown"
-    return f"{pair.sigmas:.1f} times {noise}" if pair.beats else f"within {noise}"
+    return f"{pair.sigmas:.1f} times {noise}" if pair.sigmas > 1 else f"within {noise}"
 
 
 def _named(record: Record) -> str:

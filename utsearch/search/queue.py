@@ -5,7 +5,6 @@ import platform
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from utsearch.search.protocol import ProblemLike
@@ -14,6 +13,7 @@ from utsearch.space import Space
 
 GIVEN = "given"  # user attribute: the text of a design that was not sampled
 RETRY_OF = "retry_of"
+TIME_UP = "the time was up"  # reason of a trial that a deadline cut off: it may be trained again
 MAX_RETRIES = 2
 _PASSED_ON = (GIVEN, OUTSIDE, "baseline")
 
@@ -23,7 +23,8 @@ def enqueue_known(study: optuna.Study, problem: ProblemLike, space: Space) -> No
 
     One that the space can express gets its parameters, so that samplers learn from it.
     """
-    have = {trial.user_attrs.get("baseline") for trial in study.get_trials(deepcopy=False)}
+    trials = study.get_trials(deepcopy=False)
+    have = {t.user_attrs.get("baseline") for t in trials if t.user_attrs.get("reason") != TIME_UP}
     for name, design in problem.known.items():
         if name not in have:
             choices = space.choices_of(design, problem.depth)
@@ -60,10 +61,9 @@ def recover(study: optuna.Study) -> int:
     storage = study._storage
     for trial in dead:
         queued = give_back(study, trial, "its worker died")
-        if isinstance(storage, RDBStorage):
-            reason = "its worker died; queued again" if queued else f"its worker died {MAX_RETRIES + 1} times"
-            storage.set_trial_user_attr(trial._trial_id, "reason", reason)
-            storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
+        reason = "its worker died; queued again" if queued else f"its worker died {MAX_RETRIES + 1} times"
+        storage.set_trial_user_attr(trial._trial_id, "reason", reason)
+        storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
     return len(dead)
 
 

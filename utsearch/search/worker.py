@@ -15,7 +15,7 @@ from utsearch.design import Design, DesignError
 from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
-from utsearch.search.queue import GIVEN, give_back
+from utsearch.search.queue import GIVEN, TIME_UP, give_back
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
 from utsearch.search.samplers import OUTSIDE
 from utsearch.search.stopping import RegretRule
@@ -25,10 +25,6 @@ from utsearch.space import Space
 
 EXHAUSTED = 200  # duplicates in a row after which the space is taken to be searched through
 HOPELESS = 5  # failures in a row, before any success, after which going on would only repeat them
-
-
-class _Stopped(Exception):
-    """Control flow: the trial ended at a rung."""
 
 
 @dataclass
@@ -68,14 +64,15 @@ class Worker:
 
     def _one(self, begun: float) -> tuple[str, str | None]:
         """One trial through `optimize`, the only way for Optuna to record its heartbeat."""
+        numbers: list[int] = []
+
+        def objective(trial: Trial) -> tuple[float, float]:
+            numbers.append(trial.number)
+            return _Attempt(self, trial, begun).run()
+
         with database_errors(self.study.url):
-            self.study.optuna.optimize(
-                lambda trial: _Attempt(self, trial, begun).run(), n_trials=1, catch=(TrainingFailed,)
-            )
-            ended = next(
-                t for t in reversed(self.study.optuna.get_trials(deepcopy=False)) if _mine(t) and t.state.is_finished()
-            )
-        record = record_of(ended)
+            self.study.optuna.optimize(objective, n_trials=1, catch=(TrainingFailed,))
+            record = record_of(self.study.optuna.get_trials(deepcopy=False)[numbers[-1]])
         self.on_event(TrialEnded(record))
         return record.status, record.reason
 
@@ -142,6 +139,7 @@ class _Attempt:
                 if t.user_attrs.get("digest") == resolved.digest
                 and t.user_attrs.get("seed") == self.worker.seed
                 and t.user_attrs.get("status") in ("finished", "stopped")
+                and t.user_attrs.get("reason") != TIME_UP
             ),
             None,
         )
@@ -188,7 +186,7 @@ class _Attempt:
         """Reason and regret if the trial ends here: it is hopeless, or the time is up."""
         worker = self.worker
         if worker.budget.late(worker.clock() - self.begun):
-            return "the time was up", 1.0
+            return TIME_UP, 1.0
         if worker.rule is None or "baseline" in self.trial.user_attrs:
             return None
         others = [
@@ -222,10 +220,6 @@ class _Attempt:
 def identity() -> dict[str, Any]:
     """Which process works on a trial."""
     return {"host": platform.node(), "pid": os.getpid()}
-
-
-def _mine(trial: FrozenTrial) -> bool:
-    return bool(trial.user_attrs.get("worker") == identity())
 
 
 def _constraint(trial: FrozenTrial) -> float:

@@ -3,6 +3,6 @@
 from utsearch.training.device import choose_device
 from utsearch.training.problem import Problem, open_problem
 from utsearch.training.recipe import Recipe
-from utsearch.training.train import Classifier, Run, Rung
+from utsearch.training.train import Run, Rung
 
-__all__ = ["Classifier", "Problem", "Recipe", "Run", "Rung", "choose_device", "open_problem"]
+__all__ = ["Problem", "Recipe", "Run", "Rung", "choose_device", "open_problem"]

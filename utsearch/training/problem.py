@@ -15,8 +15,8 @@ from utsearch.design import Design
 from utsearch.training.device import choose_device
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.recipe import Recipe
-from utsearch.training.train import Classifier, Material, Run, evaluate, features, on_device
-from utsearch.tuning import Resolved, known, resolve
+from utsearch.training.train import Material, Run, evaluate, features, on_device
+from utsearch.tuning import Classifier, Resolved, known, resolve
 
 LIBRARIES = ("utsearch", "torch", "torchvision", "timm", "optuna")
 

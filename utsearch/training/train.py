@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -17,7 +18,7 @@ from utsearch.design import Design
 from utsearch.errors import TrainingFailed
 from utsearch.files import write_atomic
 from utsearch.training.recipe import Recipe
-from utsearch.tuning import Tuned, attached
+from utsearch.tuning import Classifier, attached
 
 EVALUATION_BATCH = 256
 
@@ -123,45 +124,15 @@ class Run:
             raise TrainingFailed(f"the loss is not a number in epoch {epoch + 1}")
 
 
-class Classifier(nn.Module):
-    """A frozen backbone with its tuners and a linear head; only tuners and head learn or ever leave eval mode."""
-
-    def __init__(self, backbone: Backbone, head: nn.Linear, tuned: Tuned | None = None) -> None:
-        super().__init__()
-        self.backbone = backbone.model
-        self.head = head
-        self._tuned = tuned
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(images, 3, h, w) to logits (images, classes)."""
-        return self.head(self.backbone(images))
-
-    def train(self, mode: bool = True) -> "Classifier":
-        """Put tuners and head in training mode; the frozen part stays in eval mode."""
-        self.training = mode
-        self.head.train(mode)
-        if self._tuned is not None:
-            self._tuned.train(mode)
-        return self
-
-    def learnt(self) -> dict[str, Tensor]:
-        """A copy of tuner and head tensors on the CPU, `tuner.…` and `head.…`."""
-        tuner = self._tuned.state_dict() if self._tuned is not None else {}
-        named = {f"tuner.{k}": v for k, v in tuner.items()} | {
-            f"head.{k}": v for k, v in self.head.state_dict().items()
-        }
-        return {name: value.detach().cpu().clone().contiguous() for name, value in named.items()}
-
-    def groups(self, recipe: Recipe) -> list[dict[str, object]]:
-        """Optimiser groups: head and tuners with their own rates, no weight decay on vectors."""
-        tuner = list(self._tuned.parameters()) if self._tuned is not None else []
-        rates = ((tuner, recipe.tuner_lr), (list(self.head.parameters()), recipe.head_lr))
-        return [
-            {"params": chosen, "lr": lr, "weight_decay": decay}
-            for params, lr in rates
-            for matrices, decay in ((True, recipe.weight_decay), (False, 0.0))
-            if (chosen := [p for p in params if (p.ndim >= 2) is matrices])
-        ]
+def parameter_groups(model: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
+    """Optimiser groups: head and tuners with their own rates, no weight decay on vectors."""
+    rates = ((model.tuner_parameters(), recipe.tuner_lr), (list(model.head.parameters()), recipe.head_lr))
+    return [
+        {"params": chosen, "lr": lr, "weight_decay": decay}
+        for params, lr in rates
+        for matrices, decay in ((True, recipe.weight_decay), (False, 0.0))
+        if (chosen := [p for p in params if (p.ndim >= 2) is matrices])
+    ]
 
 
 class _Stepper:
@@ -169,7 +140,7 @@ class _Stepper:
 
     def __init__(self, model: Classifier, recipe: Recipe, n_images: int) -> None:
         self.model, self.recipe = model, recipe
-        self.optimiser = torch.optim.AdamW(model.groups(recipe), fused=True)
+        self.optimiser = torch.optim.AdamW(parameter_groups(model, recipe), fused=True)
         self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
         steps = recipe.epochs * math.ceil(n_images / recipe.batch_size)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(

@@ -2,12 +2,14 @@
 
 from utsearch.tuning.attach import Tuned, attach, attached
 from utsearch.tuning.cells import Cell
+from utsearch.tuning.classifier import Classifier
 from utsearch.tuning.known import Known, fits, known, known_designs
 from utsearch.tuning.learning import dead_parameters
 from utsearch.tuning.resolve import Resolved, count, resolve
 
 __all__ = [
     "Cell",
+    "Classifier",
     "Known",
     "Resolved",
     "Tuned",

@@ -24,9 +24,9 @@ def paint_cars(traits: Traits, draws: Draws) -> Tensor:
     image = clutter(image, draws, draws.colour(0.1, 0.6), draws.colour(0.2, 0.8), 4, thin=False)
     image = _road(image, draws)
     frame = Frame.of_image(n).placed(
-        draws.uniform(-0.2, 0.2), draws.uniform(-0.15, 0.25), draws.uniform(0.62, 0.92), draws.uniform(-0.2, 0.2)
+        draws.uniform(-0.12, 0.12), draws.uniform(-0.1, 0.15), draws.uniform(0.8, 1.05), draws.uniform(-0.12, 0.12)
     )
-    frame = frame.sheared(draws.uniform(-0.25, 0.25), draws.uniform(0.82, 1.12)).mirrored(draws.flag(0.5))
+    frame = frame.sheared(draws.uniform(-0.12, 0.12), draws.uniform(0.92, 1.08)).mirrored(draws.flag(0.5))
     body = draws.colour(0.1, 0.95)
     image = _cabin(image, frame, traits, draws, body)
     image = _body(image, frame, traits, draws, body)

@@ -24,9 +24,9 @@ def paint_flowers(traits: Traits, draws: Draws) -> Tensor:
     image = clutter(image, draws, draws.colour(0.05, 0.5), draws.colour(0.2, 0.7), 6, thin=False)
     image = clutter(image, draws, draws.colour(0.05, 0.5), draws.colour(0.2, 0.7), 2, thin=True)
     frame = Frame.of_image(n).placed(
-        draws.uniform(-0.22, 0.22), draws.uniform(-0.22, 0.22), draws.uniform(0.55, 0.9), draws.uniform(0, 6.3)
+        draws.uniform(-0.12, 0.12), draws.uniform(-0.12, 0.12), draws.uniform(0.75, 1.0), draws.uniform(-0.3, 0.3)
     )
-    frame = frame.sheared(draws.uniform(-0.3, 0.3), draws.uniform(0.75, 1.3))
+    frame = frame.sheared(draws.uniform(-0.12, 0.12), draws.uniform(0.92, 1.08))
     petal, other = draws.colour(0.3, 1.0), draws.colour(0.05, 1.0)
     image = _sepals(image, frame, traits, draws)
     image = _petals(image, frame, traits, draws, petal, other)

@@ -38,8 +38,8 @@ def photograph(image: Tensor, draws: Draws, stream: int) -> Tensor:
     frame = Frame.of_image(len(draws))
     slope = draws.uniform(-0.3, 0.3)[:, None, None] * frame.x + draws.uniform(-0.3, 0.3)[:, None, None] * frame.y
     cast = draws.colour(0.85, 1.15)[:, :, None, None]
-    image = image * (1 + slope)[:, None] * cast * draws.uniform(0.65, 1.2)[:, None, None, None]
+    image = image * (1 + slope)[:, None] * cast * draws.uniform(0.75, 1.15)[:, None, None, None]
     soft = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    image = torch.lerp(image, soft, (draws.flag(0.4) * draws.uniform(0.3, 1.0))[:, None, None, None])
-    image = image + draws.uniform(0.01, 0.07)[:, None, None, None] * draws.noise(stream)
+    image = torch.lerp(image, soft, (draws.flag(0.3) * draws.uniform(0.2, 0.8))[:, None, None, None])
+    image = image + draws.uniform(0.0, 0.04)[:, None, None, None] * draws.noise(stream)
     return (image.clamp(0, 1) * 255).round().to(torch.uint8)

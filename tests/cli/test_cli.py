@@ -1,0 +1,168 @@
+"""The command line as a user meets it: the README's own commands, and one clear line for every mistake."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from utsearch.cli import main
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Call the command line in an empty folder; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["utsearch", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def images(folder: Path, classes: int = 3, each: int = 8) -> Path:
+    for c in range(classes):
+        (folder / f"kind{c}").mkdir(parents=True)
+        for i in range(each):
+            colour = (60 + 80 * c, 20 * i, 255 - 80 * c)
+            Image.new("RGB", (70, 64), colour).save(folder / f"kind{c}" / f"{i}.png")
+    return folder
+
+
+def readme_commands() -> list[list[str]]:
+    """The words after `cli.py` of each command in the README's first block."""
+    block = (ROOT / "README.md").read_text().split("```sh\n")[1].split("```")[0]
+    return [shlex.split(part)[2:] for part in re.split(r"&&|\n", block) if "cli.py" in part]
+
+
+@pytest.mark.timeout(280)
+def test_the_readmes_own_commands(run: Run, tmp_path: Path) -> None:
+    """On a small folder of images and for three trials, but otherwise as written."""
+    folder = images(tmp_path / "data")
+    commands = readme_commands()
+    assert [words[0] for words in commands] == ["search", "pareto", "export", "sample", "predict"]
+    search, pareto, export, sample, predict = commands
+    search[search.index("--budget") + 1] = "3"
+    code, out, err = run(*search, "--dataset", str(folder), "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert "The budget is used up" in out
+    code, out, err = run(*pareto)
+    assert (code, err) == (0, "")
+    page = Path(out.rsplit("page: ", 1)[1].strip())
+    assert 10_000 < page.stat().st_size < 6_000_000
+    code, out, err = run(*export)
+    assert (code, err) == (0, "")
+    assert "wrote my-tuner" in out
+    code, out, err = run(*sample, "--dataset", str(folder))
+    assert (code, err) == (0, "")
+    files = [str(path) for path in sorted(Path("images").glob("*.png"))]
+    assert files
+    assert predict[-1] == "images/*.png"
+    code, out, err = run(*predict[:-1], *files)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == len(files)
+    assert all(re.search(r"kind\d \d+\.\d%", line) for line in out.splitlines())
+
+
+def damaged_study(folder: Path) -> list[str]:
+    (folder / "studies").mkdir()
+    (folder / "studies" / "mine.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    return ["pareto", "--study", "mine"]
+
+
+def misspelt_space(folder: Path) -> list[str]:
+    text = (ROOT / "search_spaces" / "mini.toml").read_text()
+    (folder / "my.toml").write_text(text.replace("[slots.ffn.forms.adapter]", "[slots.ffn.forms.adaptor]"))
+    return ["search", "--space", "my.toml"]
+
+
+def folder_without_images(folder: Path) -> list[str]:
+    (folder / "empty" / "train").mkdir(parents=True)
+    return ["search", "--dataset", "empty"]
+
+
+def truncated_export(folder: Path) -> list[str]:
+    (folder / "out").mkdir()
+    (folder / "out" / "design.json").write_text('{"format": 1, "design": "linear"')
+    return ["predict", "out", "a.png"]
+
+
+MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
+    "budget": (["search", "--budget", "banana"], r"'banana' is neither a number of trials"),
+    "sampler": (["search", "--sampler", "tpee"], r"no sampler 'tpee'; did you mean tpe"),
+    "max-params": (["search", "--max-params", "few"], r"'few' is no number of parameters"),
+    "misspelt form": (misspelt_space, r"my\.toml:\d+: .*no form 'adaptor'; did you mean adapter"),
+    "missing space": (["search", "--space", "nowhere.toml"], r"no space 'nowhere\.toml'"),
+    "unknown data": (["search", "--dataset", "mini-fish"], r"no data set or folder 'mini-fish'; there are mini-birds"),
+    "no images": (folder_without_images, r"found images of 0 classes"),
+    "backbone": (["search", "--backbone", "vit_mni"], r"no model 'vit_mni'"),
+    "device": (["search", "--device", "banana"], r"no device 'banana'"),
+    "study": (["pareto", "--study", "nothing"], r"no study 'nothing'"),
+    "no studies": (["pareto"], r"no studies in studies"),
+    "damaged study": (damaged_study, r"cannot use the database .*mine\.db"),
+    "database": (["pareto", "--storage", "sqlite:////no/folder/x.db"], r"unable to open database file"),
+    "export": (["predict", "nothing", "a.png"], r"nothing is no export of utsearch"),
+    "truncated export": (truncated_export, r"design\.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_a_line_or_two_and_a_non_zero_exit(run: Run, tmp_path: Path, name: str) -> None:
+    words, message = MISTAKES[name]
+    code, out, err = run(*(words(tmp_path) if callable(words) else words))
+    assert code == 2, out
+    assert re.search(message, err)
+    assert err.startswith("error: ")
+    assert 1 <= len(err.strip().splitlines()) <= 3
+    assert "Traceback" not in out + err
+
+
+def test_settings_that_changed_are_refused_with_the_difference(run: Run, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder = str(images(tmp_path / name, classes=2 if name == "one" else 3))
+        code, _, err = run("search", "--budget", "1", "--study", "mine", "--dataset", folder, "--device", "cpu")
+        assert code == (0 if name == "one" else 2), err
+    assert "dataset.classes: 2 → 3" in err
+
+
+def test_exit_code_reaches_the_shell() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), "search", "--budget", "banana"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --budget 'banana'")
+
+
+@pytest.mark.parametrize("command", ["", "search", "pareto", "export", "predict", "sample"])
+def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
+    code = (
+        "import sys; sys.argv = ['cli.py', *sys.argv[1:], '--help']\n"
+        "import utsearch.cli\n"
+        "try: utsearch.cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'timm', 'optuna', 'plotly', 'numpy', 'sqlalchemy', 'PIL', 'pydantic'} & set(sys.modules)\n"
+        "print('heavy:', sorted(heavy))"
+    )
+    words = [command] if command else []
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert "heavy: []" in done.stdout
+    assert not command or "Example: python cli.py" in " ".join(done.stdout.split())
