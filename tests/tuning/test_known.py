@@ -28,7 +28,6 @@ def test_designs_that_need_missing_sites_are_left_out() -> None:
     assert set(known(Backbone("beit", "random", beit, 32))) == {
         "linear",
         "adaptformer-8",
-        "pfeiffer-8",
         "adapter-plus-8",
         "ssf",
     }

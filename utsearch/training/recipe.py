@@ -23,11 +23,11 @@ class Recipe:
         head_init: "ridge" starts the head from the ridge solution on the frozen features, "zero" from zeros.
     """
 
-    epochs: int = 9
-    rungs: tuple[int, ...] = (1, 3, 9)
+    epochs: int = 5
+    rungs: tuple[int, ...] = (1, 2, 5)
     views: int = 3
     batch_size: int = 32
-    tuner_lr: float = 5e-3
+    tuner_lr: float = 2e-2
     head_lr: float = 5e-3
     weight_decay: float = 1e-2
     warmup: float = 0.1

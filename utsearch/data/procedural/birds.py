@@ -21,12 +21,12 @@ def paint_birds(traits: Traits, draws: Draws) -> Tensor:
     """Birds on a blurred backdrop with twigs; colours, pose and light say nothing of the class."""
     n = len(draws)
     image = backdrop(draws, draws.colour(0.1, 0.8), draws.colour(0.2, 0.95))
-    image = clutter(image, draws, draws.colour(0.05, 0.5), draws.colour(0.1, 0.6), 3, thin=True)
+    image = clutter(image, draws, draws.colour(0.05, 0.5), draws.colour(0.1, 0.6), 2, thin=True)
     image = clutter(image, draws, draws.colour(0.1, 0.6), draws.colour(0.1, 0.7), 3, thin=False)
     frame = Frame.of_image(n).placed(
-        draws.uniform(-0.12, 0.12), draws.uniform(-0.12, 0.12), draws.uniform(0.85, 1.1), draws.uniform(-0.2, 0.2)
+        draws.uniform(-0.08, 0.08), draws.uniform(-0.08, 0.08), draws.uniform(0.92, 1.12), draws.uniform(-0.12, 0.12)
     )
-    frame = frame.mirrored(draws.flag(0.5)).sheared(draws.uniform(-0.12, 0.12), draws.uniform(0.92, 1.08))
+    frame = frame.mirrored(draws.flag(0.5)).sheared(draws.uniform(-0.08, 0.08), draws.uniform(0.94, 1.06))
     coat, belly, dark = _palette(draws)
     image = _tail_and_legs(image, frame, traits, draws, dark)
     image = _body(image, frame, traits, draws, coat, belly, dark)
@@ -96,7 +96,7 @@ def _wing_marks(wing: Frame, kind: Tensor, draws: Draws) -> Tensor:
 def _head(
     image: Tensor, frame: Frame, traits: Traits, draws: Draws, coat: Tensor, belly: Tensor, dark: Tensor
 ) -> Tensor:
-    head = frame.placed(0.4, -0.22, 1.0, draws.uniform(-0.2, 0.2))
+    head = frame.placed(0.4, -0.22, 1.0, draws.uniform(-0.12, 0.12))
     image = _crest(image, head, traits["crest"], dark)
     image = _beak(image, head, traits["beak"], draws, dark)
     image = paint(image, head.cover(head.ellipse(0.0, 0.0, 0.25, 0.23)), coat)
