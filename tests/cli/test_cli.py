@@ -159,7 +159,7 @@ def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
         "import utsearch.cli\n"
         "try: utsearch.cli.main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'timm', 'optuna', 'plotly', 'numpy', 'sqlalchemy', 'PIL', 'pydantic'} & set(sys.modules)\n"
+        "heavy = {'torch', 'timm', 'optuna', 'plotly', 'numpy', 'sqlalchemy', 'PIL'} & set(sys.modules)\n"
         "print('heavy:', sorted(heavy))"
     )
     words = [command] if command else []

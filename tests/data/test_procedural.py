@@ -66,7 +66,7 @@ def test_opened_as_a_data_set() -> None:
     data = open_dataset("mini-flowers", img_size=64)
     assert data.synthetic
     assert data.n_classes == 40
-    assert data.train.pixels.shape == (1000, 3, 72, 72)
+    assert data.train.pixels.shape == (2000, 3, 72, 72)
     assert torch.equal(data.val.pixels[:, :, 4:-4, 4:-4], procedural.render("mini-flowers", "val")[0])
 
 

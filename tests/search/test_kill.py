@@ -15,7 +15,7 @@ from fake_problem import FakeProblem, run_fake
 from optuna.trial import TrialState
 
 from utsearch.search import Record, open_study
-from utsearch.search.queue import recover
+from utsearch.search.queue import SIGNED, recover
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fake_problem.py"
 KILLS = 20
@@ -62,6 +62,7 @@ def test_kill_nine_twenty_times_loses_and_doubles_nothing(tmp_path: Path) -> Non
         now = finished(tmp_path)
         assert all(now[number] == record for number, record in before.items()), "a finished trial was lost or changed"
         before = now
+    time.sleep(SIGNED + 0.5)  # the last one may have been killed before it signed its trial
     study = run_fake(FakeProblem(), tmp_path, "10", sampler="random")
     records = study.records()
     trained = Counter(r.digest for r in records if r.status in ("finished", "stopped"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 import pytest
-from fake_problem import FakeProblem, fake_space, run_fake
+from fake_problem import SPACE, FakeProblem, fake_space, run_fake
 
 from utsearch.errors import UserError
 from utsearch.search import (
@@ -89,7 +89,9 @@ def test_duplicates_return_the_stored_result_and_do_not_count(tmp_path: Path) ->
 
 
 def test_a_space_that_is_searched_through_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("utsearch.search.worker.EXHAUSTED", 40)
+    monkeypatch.setattr("utsearch.search.worker.EXHAUSTED", 25)
+    text = SPACE.replace("[1, 2, 4, 8]", "[1]").replace("[0.0, 0.5]", "[0.0]").replace("[0.25, 0.5, 1.0]", "[1.0]")
+    (tmp_path / "fake.toml").write_text(text)
     events: list[Any] = []
     problem = FakeProblem()
     study = run_fake(problem, tmp_path, "9999", sampler="random", on_event=events.append)
@@ -217,8 +219,7 @@ def test_a_full_disk_for_weights_leaves_no_finished_trial_without_them(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fake_problem.write_atomic", full)
-    fake_space_text = Path(tmp_path / "fake.toml")
-    fake_space_text.write_text(__import__("fake_problem").SPACE)
+    (tmp_path / "fake.toml").write_text(SPACE)
     with pytest.raises(StudyError, match="No space left on device"):
         run_fake(FakeProblem(), tmp_path, "3")
     assert not [r for r in open_study("fake", studies_dir=tmp_path).records() if r.status == "finished"]

@@ -55,7 +55,7 @@ def test_rungs_come_at_their_epochs_and_training_helps(device: str) -> None:
     problem = toy_problem(replace(RECIPE, head_init="zero"), device)
     rungs = list(problem.start(DESIGN).rungs())
     assert [(r.index, r.epoch, r.last) for r in rungs] == [(0, 1, False), (1, 2, False), (2, 4, True)]
-    assert rungs[-1].top1 > 0.5 > 0.25
+    assert rungs[-1].top1 > 0.4  # chance is 0.25, its standard error 0.07
     assert rungs[0].seconds < rungs[1].seconds < rungs[2].seconds
     last = rungs[-1]
     assert last.standard_error == pytest.approx(math.sqrt(last.top1 * (1 - last.top1) / 40))

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -15,6 +16,7 @@ GIVEN = "given"  # user attribute: the text of a design that was not sampled
 RETRY_OF = "retry_of"
 TIME_UP = "the time was up"  # reason of a trial that a deadline cut off: it may be trained again
 MAX_RETRIES = 2
+SIGNED = 5  # seconds within which a worker signs the trial it took
 _PASSED_ON = (GIVEN, OUTSIDE, "baseline")
 
 
@@ -53,7 +55,7 @@ def on_stale(study: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def recover(study: optuna.Study) -> int:
-    """Give back the running trials of processes of this machine that are gone; returns how many.
+    """Give back the running trials of this machine's processes that are gone; returns how many.
 
     Queued first, failed second: killed in between, the next start finds the copy and does not make another.
     """
@@ -69,7 +71,9 @@ def recover(study: optuna.Study) -> int:
 
 def _is_dead(trial: FrozenTrial) -> bool:
     worker = trial.user_attrs.get("worker")
-    if not worker or worker.get("host") != platform.node():
+    if not worker:  # killed between taking the trial and signing it, or about to sign
+        return trial.datetime_start is not None and (datetime.now() - trial.datetime_start).total_seconds() > SIGNED
+    if worker.get("host") != platform.node():
         return False  # another machine's: its heartbeat will tell
     try:
         os.kill(int(worker["pid"]), 0)
@@ -77,4 +81,4 @@ def _is_dead(trial: FrozenTrial) -> bool:
         return True
     except PermissionError:
         return False
-    return bool(worker["pid"] == os.getpid())  # this process starts, so it cannot be at work on it
+    return False

@@ -14,7 +14,7 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from utsearch.errors import UserError
 
@@ -105,6 +105,9 @@ def database_errors(url: str) -> Iterator[None]:
     """Say in one line what is wrong with a database."""
     try:
         yield
+    except NoSuchModuleError as error:
+        kind = make_url(url).drivername
+        raise StudyError(f"no such kind of database: {kind}; there are sqlite, postgresql+psycopg, mysql+…") from error
     except ArgumentError as error:
         raise StudyError("--storage is no SQLAlchemy URL, such as postgresql+psycopg://user@host/database") from error
     except (ModuleNotFoundError, ImportError) as error:

@@ -15,7 +15,7 @@ from utsearch.design import Design, DesignError
 from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
-from utsearch.search.queue import GIVEN, TIME_UP, give_back
+from utsearch.search.queue import GIVEN, TIME_UP, give_back, recover
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
 from utsearch.search.samplers import OUTSIDE
 from utsearch.search.stopping import RegretRule
@@ -71,6 +71,7 @@ class Worker:
             return _Attempt(self, trial, begun).run()
 
         with database_errors(self.study.url):
+            recover(self.study.optuna)
             self.study.optuna.optimize(objective, n_trials=1, catch=(TrainingFailed,))
             record = record_of(self.study.optuna.get_trials(deepcopy=False)[numbers[-1]])
         self.on_event(TrialEnded(record))

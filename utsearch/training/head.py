@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 PENALTIES = tuple(10.0**k for k in range(-4, 5))  # of the ridge, relative to the mean squared singular value
 TEMPERATURES = tuple(2.0 ** (k / 2) for k in range(-2, 13))  # 0.5 … 64: one-hot regression is far from calibrated
+SMOOTHING = 0.1  # of the temperature's fit: classes told apart without error would have no finite one
 L2 = (1e-2, 1e-3, 1e-4, 1e-5)  # of the logistic regression, from strong to weak so that each starts from the last
 
 
@@ -29,7 +30,9 @@ def ridge_head(features: Tensor, labels: Tensor, n_classes: int) -> nn.Linear:
     fits = [_leave_one_out(u, s, projected, target, penalty * unit) for penalty in PENALTIES]
     errors = torch.stack([(fit - target).square().mean() for fit in fits])
     best = int(errors.argmin())
-    losses = torch.stack([F.cross_entropy(t * (fits[best] + y_mean), labels) for t in TEMPERATURES])
+    losses = torch.stack(
+        [F.cross_entropy(t * (fits[best] + y_mean), labels, label_smoothing=SMOOTHING) for t in TEMPERATURES]
+    )
     temperature = TEMPERATURES[int(losses.argmin())]
     weight = temperature * (vh.T @ ((s / (s.square() + PENALTIES[best] * unit))[:, None] * projected)).T
     return _linear(weight, temperature * y_mean - weight @ x_mean, features)
