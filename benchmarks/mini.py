@@ -17,7 +17,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -38,9 +38,8 @@ from utsearch.training import Problem, Recipe, open_problem
 from utsearch.training.train import clone_head, cosine, epoch_order, evaluate
 from utsearch.tuning import Classifier
 
-SEEDS = (0, 1, 2)
 SIZE, DESIGNS = 6000, 20  # designs of this size within a factor of 2 (√2 to each side), for the variance
-FULL_LR, SCRATCH_LR, SCRATCH_EPOCHS = 5e-4, 1e-3, 30
+FULL_LR, SCRATCH_LR, SCRATCH_EPOCHS = 5e-4, 1e-3, 15
 
 Results = dict[str, dict[str, float]]  # "set/what" -> seed -> top-1
 
@@ -89,9 +88,9 @@ def tuned(problem: Problem, design: Design, seed: int) -> float:
     return list(problem.start(design, seed).rungs())[-1].top1
 
 
-def jobs(name: str) -> Iterator[tuple[str, int, Callable[[], float]]]:
+def jobs(name: str, seeds: Sequence[int]) -> Iterator[tuple[str, int, Callable[[], float]]]:
     """Everything to measure on one set: what, seed, and how."""
-    problems = {seed: open_problem(name, seed=seed) for seed in SEEDS}
+    problems = {seed: open_problem(name, seed=seed) for seed in seeds}
     for seed, problem in problems.items():
         yield "converged", seed, partial(getattr, problem, "floor")
         for label, design in problem.known.items():
@@ -104,21 +103,22 @@ def jobs(name: str) -> Iterator[tuple[str, int, Callable[[], float]]]:
             seed,
             partial(whole_network, problem, pretrained=False, rate=SCRATCH_LR, epochs=SCRATCH_EPOCHS, seed=seed),
         )
-    for text in equal_designs(problems[SEEDS[0]]) if name == NAMES[0] else ():
+    for text in equal_designs(problems[seeds[0]]) if name == NAMES[0] else ():
         for seed, problem in problems.items():
             yield f"equal {text}", seed, partial(tuned, problem, Design.parse(text), seed)
 
 
-def measure(path: Path, sets: list[str]) -> None:
-    """Run what the file lacks."""
+def measure(path: Path, sets: Sequence[str], seeds: Sequence[int], only: Sequence[str]) -> None:
+    """Run what the file lacks, of `only` these rows (by the start of their names) if there are any."""
     content = load(path) if path.exists() else {"provenance": provenance(), "top1": {}, "seconds": {}}
     for name in sets:
-        for what, seed, run in jobs(name):
-            row = content["top1"].setdefault(f"{name}/{what}", {})
-            if str(seed) in row:
+        for what, seed, run in jobs(name, seeds):
+            row = content["top1"].get(f"{name}/{what}", {})
+            if str(seed) in row or not what.startswith(tuple(only or [""])):
                 continue
             started = time.perf_counter()
             row[str(seed)] = round(run(), 4)
+            content["top1"][f"{name}/{what}"] = row
             content["seconds"].setdefault(f"{name}/{what}", {})[str(seed)] = round(time.perf_counter() - started, 1)
             write_atomic(path, json.dumps(content, indent=1) + "\n")
             print(f"{name} {what} seed {seed}: {row[str(seed)]:.3f}", flush=True)
@@ -151,12 +151,12 @@ def show(results: Results) -> None:
     for label in labels:
         cells = [interval(results.get(f"{name}/{label}", {})) for name in NAMES]
         print(f"| {label} | " + " | ".join(cells) + " |")
-    rows = [list(row.values()) for key, row in results.items() if "/equal " in key and len(row) == len(SEEDS)]
-    if len(rows) > 1:
+    rows = [list(row.values()) for key, row in results.items() if "/equal " in key]
+    least = min(map(len, rows), default=0)
+    rows = [row[:least] for row in rows]
+    if len(rows) > 1 and least > 1:
         share = f"{100 * between(rows):.0f}% of the variance lies between designs"
-        print(
-            f"\n{len(rows)} designs of about {SIZE:,} parameters, {len(SEEDS)} seeds: {share}, the rest between seeds"
-        )
+        print(f"\n{len(rows)} designs of about {SIZE:,} parameters, {least} seeds: {share}, the rest between seeds")
 
 
 def interval(row: dict[str, float]) -> str:
@@ -182,6 +182,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/mini.json"), help="result file, resumed")
     parser.add_argument("--sets", nargs="+", default=list(NAMES), choices=NAMES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", default=[], help="rows to measure, as lora-8, equal, scratch")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--show", type=Path, nargs="+", help="print the tables of result files instead")
     arguments = parser.parse_args()
@@ -189,7 +191,7 @@ def main() -> None:
         show({key: row for path in arguments.show for key, row in load(path)["top1"].items()})
         return
     torch.set_num_threads(arguments.threads)
-    measure(arguments.out, arguments.sets)
+    measure(arguments.out, arguments.sets, arguments.seeds, arguments.only)
 
 
 if __name__ == "__main__":
