@@ -1,7 +1,8 @@
 """Do the synthetic sets tell tuners apart? Accuracies of known designs and bounds, and variance over designs and seeds.
 
-    python benchmarks/mini.py --threads 1 --out benchmarks/results/mini.json
-    python benchmarks/mini.py --show benchmarks/results/mini.json          # the tables of docs/mini.md
+    python benchmarks/mini.py                                           # everything, about two hours on two cores
+    python benchmarks/mini.py --sets mini-cars --only converged lora-8 --seeds 0 1 --out benchmarks/results/cars.json
+    python benchmarks/mini.py --show benchmarks/results/*.json          # the tables of docs/mini.md
 
 Every number is validation top-1 after the search's own full recipe; a seed decides views, initial values and order.
 `converged` is the linear probe by L-BFGS; `full` fine-tunes every weight with the recipe's epochs, `scratch` trains the
@@ -188,7 +189,11 @@ def main() -> None:
     parser.add_argument("--show", type=Path, nargs="+", help="print the tables of result files instead")
     arguments = parser.parse_args()
     if arguments.show:
-        show({key: row for path in arguments.show for key, row in load(path)["top1"].items()})
+        merged: Results = {}
+        for path in arguments.show:
+            for key, row in load(path)["top1"].items():
+                merged.setdefault(key, {}).update(row)
+        show(merged)
         return
     torch.set_num_threads(arguments.threads)
     measure(arguments.out, arguments.sets, arguments.seeds, arguments.only)
