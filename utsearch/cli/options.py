@@ -14,3 +14,21 @@ Storage = Annotated[
 ]
 Studies = Annotated[Path, typer.Option("--studies", help="Folder of SQLite studies and of trials' weights.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+BudgetText = Annotated[
+    str,
+    typer.Option(
+        "--budget",
+        help="Trials (40) or time (90s, 30m, 4h). Finished and early-stopped trials count; duplicates, infeasible and "
+        "failed ones do not. Going on with a study adds to what is there. At a deadline the running trial ends at its "
+        "next rung.",
+    ),
+]
+SpaceName = Annotated[str, typer.Option(help="A file of search_spaces/, or the path of a TOML file.")]
+DatasetName = Annotated[
+    str, typer.Option(help="mini-birds, mini-cars, mini-flowers, or a folder [train|val|test]/CLASS/IMAGE.")
+]
+BackboneName = Annotated[str, typer.Option(help="vit_mini (embedded) or any ViT-like timm model.")]
+NewStudyName = Annotated[str | None, typer.Option("--study", help="Its name. [default: dataset-backbone-space]")]
+SamplerName = Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")]
+Seed = Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")]
+MaxParams = Annotated[str | None, typer.Option(help="Largest tuner to train: 50000, 50k, 1.5M.")]

@@ -1,11 +1,24 @@
 """`search`: Optuna trials over a space of tuner designs, kept in a stored study."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from utsearch.cli.options import STUDIES, Device, Storage, Studies
+from utsearch.cli.options import (
+    STUDIES,
+    BackboneName,
+    BudgetText,
+    DatasetName,
+    Device,
+    MaxParams,
+    NewStudyName,
+    SamplerName,
+    Seed,
+    SpaceName,
+    Storage,
+    Studies,
+)
 
 if TYPE_CHECKING:
     from utsearch.space import Space
@@ -13,26 +26,17 @@ if TYPE_CHECKING:
 
 
 def search(
-    budget: Annotated[
-        str,
-        typer.Option(
-            help="Trials (40) or time (90s, 30m, 4h). Finished and early-stopped trials count; duplicates, infeasible "
-            "and failed ones do not. Going on with a study adds to what is there. At a deadline the running trial ends "
-            "at its next rung."
-        ),
-    ] = "5m",
-    space: Annotated[str, typer.Option(help="A file of search_spaces/, or the path of a TOML file.")] = "mini",
-    dataset: Annotated[
-        str, typer.Option(help="mini-birds, mini-cars, mini-flowers, or a folder [train|val|test]/CLASS/IMAGE.")
-    ] = "mini-birds",
-    backbone: Annotated[str, typer.Option(help="vit_mini (embedded) or any timm model.")] = "vit_mini",
-    study: Annotated[str | None, typer.Option(help="Name of the study. [default: dataset-backbone-space]")] = None,
+    budget: BudgetText = "5m",
+    space: SpaceName = "mini",
+    dataset: DatasetName = "mini-birds",
+    backbone: BackboneName = "vit_mini",
+    study: NewStudyName = None,
     storage: Storage = None,
     studies: Studies = STUDIES,
-    sampler: Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")] = "tpe",
-    seed: Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")] = 0,
+    sampler: SamplerName = "tpe",
+    seed: Seed = 0,
     device: Device = "auto",
-    max_params: Annotated[str | None, typer.Option(help="Largest tuner to train: 50000, 50k, 1.5M.")] = None,
+    max_params: MaxParams = None,
 ) -> None:
     """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
@@ -62,26 +61,3 @@ class Dataset:
     def n_classes(self) -> int:
         """Number of classes in the union of the splits."""
         return len(self.class_names)
-
-
-def open_dataset(name: str, *, img_size: int, seed: int = 0) -> Dataset:
-    """Open a synthetic set by name or an image folder by path, decoded for a network of `img_size` pixels.
-
-    Args:
-        name: `mini-birds`, `mini-cars`, `mini-flowers`, or a folder `[train|val|test]/CLASS/IMAGE` or `CLASS/IMAGE`.
-        img_size: side of the network's input in pixels.
-        seed: of the split where the folder has none, and of the renderer's streams.
-
-    Raises:
-        DataError: no such set or folder, no images, a class without images in train, or an unreadable file.
-    """
-    from utsearch.data import folder, mini  # here, since both build on the classes above
-
-    if name in mini.names():
-        return mini.open_mini(name, img_size=img_size, seed=seed)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return folder.open_folder(path, img_size=img_size, seed=seed)
-    raise DataError(
-        f"no data set or folder {name!r}; there are {', '.join(mini.names())}, and any folder of CLASS/IMAGE files"
-    )
