@@ -203,6 +203,7 @@ def test_the_study_says_what_made_it(tmp_path: Path) -> None:
     assert study.scale.floor == 0.4
     assert study.sessions[0]["sampler"] == "random"
     assert study.sessions[0]["seed"] == 4
+    assert study.sessions[0]["versions"] == {"utsearch": "0"}
     assert study.optuna.user_attrs["space_text"].startswith('\ntitle = "fake"')
 
 

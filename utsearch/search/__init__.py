@@ -24,7 +24,7 @@ from utsearch.search.samplers import NAMES as SAMPLERS
 from utsearch.search.samplers import make_sampler
 from utsearch.search.stopping import RegretRule
 from utsearch.search.storage import StudyError, database_errors, quiet
-from utsearch.search.study import Study, exists, note_session, open_study, start_or_resume
+from utsearch.search.study import FREE, Study, exists, note_session, open_study, start_or_resume
 from utsearch.search.worker import Worker
 from utsearch.space import Space, SpaceError
 
@@ -106,7 +106,8 @@ def search(
     """
     before = len(study.records())
     study.optuna.sampler = make_sampler(sampler, space.parameters, seed + before)  # or going on would repeat itself
-    note_session(study, sampler=sampler, seed=seed, max_params=max_params, trials_before=before)
+    made_by = {key: problem.settings[key] for key in FREE if key in problem.settings}
+    note_session(study, sampler=sampler, seed=seed, max_params=max_params, trials_before=before, **made_by)
     worker = Worker(
         problem,
         space,
