@@ -40,7 +40,7 @@ from utsearch.training.train import clone_head, cosine, epoch_order, evaluate
 from utsearch.tuning import Classifier
 
 SIZE, DESIGNS = 6000, 20  # designs of this size within a factor of 2 (√2 to each side), for the variance
-FULL_LR, SCRATCH_LR, SCRATCH_EPOCHS = 5e-4, 1e-3, 15
+FULL_LR, SCRATCH_LR, SCRATCH_EPOCHS = 5e-4, 1e-3, 10
 
 Results = dict[str, dict[str, float]]  # "set/what" -> seed -> top-1
 
@@ -61,7 +61,8 @@ def whole_network(problem: Problem, *, pretrained: bool, rate: float, epochs: in
     for epoch in range(epochs):
         view = material.bank[epoch % len(material.bank)]
         for batch in epoch_order(len(material.labels), seed=seed, epoch=epoch).split(recipe.batch_size):
-            logits = model(normalise(view[batch], backbone.mean, backbone.std))
+            with torch.autocast(view.device.type, torch.bfloat16):  # twice as fast here, and only a bound
+                logits = model(normalise(view[batch], backbone.mean, backbone.std)).float()
             loss = torch.nn.functional.cross_entropy(logits, material.labels[batch], label_smoothing=0.1)
             optimiser.zero_grad()
             loss.backward()
