@@ -46,6 +46,7 @@ def test_it_says_what_was_searched_and_what_came_out(html: str, study: Sequence[
 def test_settings_and_fingerprints_are_listed(html: str, about: About) -> None:
     assert "<dt>dataset.fingerprint</dt><dd>6a1f0c52d9e37b84</dd>" in html
     assert dict(flatten(about.settings))["recipe.rungs"] == "[1, 3, 6, 12]"
+    assert dict(flatten({"names": list("abcdefghijklmnop")})) == {"names": "a, b, c, … (16 in all)"}
 
 
 def test_names_from_data_are_shown_not_obeyed(record: Callable[..., Record], about: About) -> None:

@@ -31,6 +31,7 @@ CONFIG = {
     "plotlyServerURL": "",
     "toImageButtonOptions": {"format": "svg", "filename": "front"},
 }
+LONG = 12  # values in a setting; of more, such as the names of 200 classes, the first are shown
 _CLASSES = ("number", "number", "number", "number time", "design")
 
 
@@ -66,6 +67,8 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             yield from flatten(value, f"{name}.")
+        elif isinstance(value, Sequence) and len(value) > LONG and not isinstance(value, str):
+            yield name, f"{', '.join(map(str, value[:3]))}, … ({len(value)} in all)"
         else:
             yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
