@@ -1,6 +1,6 @@
 """Do the synthetic sets tell tuners apart? Accuracies of known designs and bounds, and variance over designs and seeds.
 
-    python benchmarks/mini.py                                           # everything, about two hours on two cores
+    python benchmarks/mini.py                                           # everything; it may be stopped and goes on
     python benchmarks/mini.py --sets mini-cars --only converged lora-8 --seeds 0 1 --out benchmarks/results/cars.json
     python benchmarks/mini.py --show benchmarks/results/*.json          # the tables of docs/mini.md
 

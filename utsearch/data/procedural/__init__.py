@@ -18,7 +18,7 @@ VERSION = "1"  # part of every fingerprint: change it whenever a pixel changes
 GENERA = {genus.name: genus for genus in (BIRDS, CARS, FLOWERS)}
 NAMES = tuple(GENERA)
 SIZES = {name: {"train": 2000, "val": 2000, "test": 2000} for name in NAMES}
-BATCH = 32  # images painted at once: twice as fast as 250, whose layers outgrow the processor's cache
+BATCH = 32  # images painted at once: up to twice as fast as 250, whose layers outgrow the processor's cache
 
 
 def class_names(name: str) -> tuple[str, ...]:
