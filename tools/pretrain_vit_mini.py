@@ -6,8 +6,8 @@
 The class token names the attributes of each image's formula (`utsearch.data.procedural.formula`), and every patch token
 tells how much of it body, parts and texture cover. With whole formulas as categories (200 contours, 100 textures, 100
 sets of parts) only the textures were learnt in the first 200,000 images; attributes of a few values each begin to be
-learnt sooner. The learning rate follows the clock, so that a slower machine ends with a finished schedule on fewer images. Killed, it goes on from
-its last checkpoint.
+learnt sooner. The learning rate follows the clock, so that a slower machine ends with a finished schedule on fewer
+images. Killed, it goes on from its last checkpoint.
 """
 
 import argparse
