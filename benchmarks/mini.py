@@ -36,7 +36,8 @@ from utsearch.files import write_atomic
 from utsearch.forms import info
 from utsearch.space import load_space
 from utsearch.training import Problem, Recipe, open_problem
-from utsearch.training.train import clone_head, cosine, epoch_order, evaluate
+from utsearch.training.stepper import cosine
+from utsearch.training.train import clone_head, epoch_order, evaluate
 from utsearch.tuning import Classifier
 
 SIZE, DESIGNS = 6000, 20  # designs of this size within a factor of 2 (√2 to each side), for the variance
@@ -69,7 +70,7 @@ def whole_network(problem: Problem, *, pretrained: bool, rate: float, epochs: in
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-    return evaluate(model, backbone, material.val)[0]
+    return evaluate(model, backbone, material.val).top1
 
 
 def equal_designs(problem: Problem) -> list[str]:

@@ -46,6 +46,9 @@ class FakeRung:
     top1: float
     standard_error: float
     loss: float
+    balanced: float
+    ece: float
+    images_per_second: float
     seconds: float
     last: bool
 
@@ -62,6 +65,7 @@ class FakeRun:
     problem: "FakeProblem"
     design: Design
     seed: int
+    cost: dict[str, float] = field(default_factory=lambda: {"flops": 1e6, "memory": 1e5})
 
     def rungs(self) -> Iterator[FakeRung]:
         problem = self.problem
@@ -75,7 +79,8 @@ class FakeRun:
                 problem.interrupting.discard(str(self.design))
                 raise KeyboardInterrupt
             top1 = final * (1 - 0.5 * math.exp(-epoch / 2))
-            yield FakeRung(index, epoch, top1, 0.01, 1 - top1, 0.1 * epoch, epoch == EPOCHS[-1])
+            last = epoch == EPOCHS[-1]
+            yield FakeRung(index, epoch, top1, 0.01, 1 - top1, top1, 0.05, 100.0, 0.1 * epoch, last)
 
     def save(self, path: Path) -> None:
         write_atomic(path, str(self.design))

@@ -1,6 +1,7 @@
 """What a study keeps of a trial, and what happens during a search, as plain data."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ class Record:
         reason: why it was stopped or failed.
         seed: of its initial values and order.
         started: when.
+        cost: FLOPs of one image, bytes of a training step, and on CUDA the peak memory; empty where it did not end.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Record:
     reason: str | None
     seed: int
     started: datetime | None
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def record_of(trial: FrozenTrial) -> Record:
         reason=kept.get("reason"),
         seed=kept.get("seed", 0),
         started=trial.datetime_start,
+        cost=kept.get("cost", {}),
     )
 
 

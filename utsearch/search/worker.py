@@ -201,6 +201,7 @@ class _Attempt:
     def _finish(self, run: RunLike, status: str, reason: str | None = None, regret: float | None = None) -> None:
         """Weights first: a trial that counts as ended has them."""
         run.save(self.worker.study.weights(self.trial.number))
+        self._keep(cost=dict(run.cost))
         if regret is not None:
             self.trial.set_constraint("stopped", max(regret, 1e-6))
         self._keep(status=status, reason=reason)
@@ -235,5 +236,8 @@ def _plain(rung: RungLike) -> dict[str, Any]:
         "top1": rung.top1,
         "standard_error": rung.standard_error,
         "loss": rung.loss,
+        "balanced": rung.balanced,
+        "ece": rung.ece,
+        "images_per_second": round(rung.images_per_second, 1),
         "seconds": round(rung.seconds, 3),
     }

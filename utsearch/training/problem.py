@@ -90,7 +90,7 @@ class Problem:
         bank = self.material.bank
         x = features(self.backbone, bank.flatten(0, 1))
         heads = logistic_heads(x, self.material.labels.repeat(len(bank)), self.dataset.n_classes)
-        return max(evaluate(Classifier(self.backbone, head), self.backbone, self.material.val)[0] for head in heads)
+        return max(evaluate(Classifier(self.backbone, head), self.backbone, self.material.val).top1 for head in heads)
 
     @cached_property
     def material(self) -> Material:

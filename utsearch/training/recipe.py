@@ -20,6 +20,10 @@ class Recipe:
         warmup: share of the steps with a rising learning rate.
         label_smoothing: of the cross entropy.
         clip: largest norm of the gradient.
+        mixup: α of Beta(α, α) from which each batch draws how far it is mixed with itself; 0 for none.
+        drop_path: share of images for which a tuner's term is left out in a training step.
+        ema: decay of the moving average of what is learnt, which is then what is validated and kept; 0 for none.
+        precision: "float32", "bfloat16" (autocast), or "auto": bfloat16 on CUDA, float32 on CPU (docs/recipe.md).
         head_init: "ridge" starts the head from the ridge solution on the frozen features, "zero" from zeros.
     """
 
@@ -33,6 +37,10 @@ class Recipe:
     warmup: float = 0.1
     label_smoothing: float = 0.1
     clip: float = 1.0
+    mixup: float = 0.0
+    drop_path: float = 0.0
+    ema: float = 0.0
+    precision: str = "auto"
     head_init: str = "ridge"
 
     @property

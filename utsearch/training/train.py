@@ -1,23 +1,24 @@
 """Train one design by rungs: a generator that the caller may leave at any rung."""
 
-import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from utsearch.backbones import Backbone
 from utsearch.data import Preprocessing, Split, centre_crop, normalise
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed
 from utsearch.files import write_atomic
+from utsearch.training.cost import cost_of
+from utsearch.training.metrics import Metrics, measure
 from utsearch.training.recipe import Recipe
+from utsearch.training.stepper import Stepper, autocast, precision_of
 from utsearch.tuning import Classifier, attached
 
 EVALUATION_BATCH = 256
@@ -33,6 +34,9 @@ class Rung:
         top1: share of validation images classified right, 0…1.
         standard_error: of `top1` from the number of validation images, √(p(1-p)/n).
         loss: mean cross entropy on validation.
+        balanced: mean top-1 of the classes.
+        ece: expected calibration error, 0…1.
+        images_per_second: training speed since the rung before, validation not included.
         seconds: since the trial started, evaluation included.
         last: whether training is complete.
     """
@@ -42,6 +46,9 @@ class Rung:
     top1: float
     standard_error: float
     loss: float
+    balanced: float
+    ece: float
+    images_per_second: float
     seconds: float
     last: bool
 
@@ -69,7 +76,9 @@ class Run:
     def __init__(self, backbone: Backbone, design: Design, material: Material, recipe: Recipe, seed: int) -> None:
         self._backbone, self._design, self._material = backbone, design, material
         self._recipe, self._seed = recipe, seed
+        self._precision = precision_of(recipe, material.bank.device)
         self._state: dict[str, Tensor] = {}
+        self._cost: Mapping[str, float] = {}
 
     def rungs(self) -> Iterator[Rung]:
         """Train, yielding at each rung of the recipe; closing the generator gives the backbone back untouched.
@@ -92,84 +101,74 @@ class Run:
         """Write `state()` as safetensors, atomically."""
         write_atomic(path, save(self._state, metadata={"design": str(self._design), "seed": str(self._seed)}))
 
+    @property
+    def cost(self) -> Mapping[str, float]:
+        """What the design costs, known from its first step on; empty before.
+
+        `flops` of one image's forward, `memory` in bytes of a training step beyond the frozen network (see
+        `training_bytes`), and on CUDA `peak_memory` in bytes of the allocator.
+        """
+        device = self._material.bank.device
+        peak = {"peak_memory": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
+        return {**self._cost, **peak} if self._cost else {}
+
     def _train(self) -> Iterator[Rung]:
-        started, recipe = time.perf_counter(), self._recipe
-        with attached(self._backbone, self._design, seed=self._seed) as tuned:
+        started, recipe, device = time.perf_counter(), self._recipe, self._material.bank.device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        with attached(self._backbone, self._design, seed=self._seed, drop_path=recipe.drop_path) as tuned:
             model = Classifier(self._backbone, clone_head(self._material.head), tuned)
-            stepper = _Stepper(model, recipe, len(self._material.labels))
+            stepper = Stepper(model, recipe, len(self._material.labels), self._precision)
+            seconds, images = 0.0, 0
             for epoch in range(recipe.epochs):
+                begun = time.perf_counter()
                 self._epoch(stepper, epoch)
+                seconds, images = seconds + time.perf_counter() - begun, images + len(self._material.labels)
                 if epoch + 1 in recipe.rungs:
-                    top1, loss = evaluate(model, self._backbone, self._material.val)
-                    self._state = model.learnt()
+                    with stepper.averaged():
+                        metrics = evaluate(model, self._backbone, self._material.val, self._precision)
+                        self._state = model.learnt()
                     yield Rung(
                         index=recipe.rungs.index(epoch + 1),
                         epoch=epoch + 1,
-                        top1=top1,
-                        standard_error=math.sqrt(top1 * (1 - top1) / len(self._material.val)),
-                        loss=loss,
+                        top1=metrics.top1,
+                        standard_error=metrics.standard_error,
+                        loss=metrics.loss,
+                        balanced=metrics.balanced,
+                        ece=metrics.ece,
+                        images_per_second=images / seconds,
                         seconds=time.perf_counter() - started,
                         last=epoch + 1 == recipe.epochs,
                     )
+                    seconds, images = 0.0, 0
 
-    def _epoch(self, stepper: "_Stepper", epoch: int) -> None:
+    def _epoch(self, stepper: Stepper, epoch: int) -> None:
         material = self._material
         view = material.bank[epoch % len(material.bank)]
         order = epoch_order(len(material.labels), seed=self._seed, epoch=epoch).to(view.device)
         losses = []
-        for batch in order.split(self._recipe.batch_size):
-            images = normalise(view[batch], self._backbone.mean, self._backbone.std)
-            losses.append(stepper.step(images, material.labels[batch]))
+        with _own_randomness(view.device, self._seed, epoch):
+            for batch in order.split(self._recipe.batch_size):
+                images = normalise(view[batch], self._backbone.mean, self._backbone.std)
+                if not self._cost:
+                    self._cost = cost_of(stepper, images, material.labels[batch])
+                losses.append(stepper.step(images, material.labels[batch]))
         if not bool(torch.stack(losses).isfinite().all()):  # once an epoch: reading a value waits for the device
             raise TrainingFailed(f"the loss is not a number in epoch {epoch + 1}")
 
 
-def parameter_groups(model: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
-    """Optimiser groups: head and tuners with their own rates, no weight decay on vectors."""
-    rates = ((model.tuner_parameters(), recipe.tuner_lr), (list(model.head.parameters()), recipe.head_lr))
-    return [
-        {"params": chosen, "lr": lr, "weight_decay": decay}
-        for params, lr in rates
-        for matrices, decay in ((True, recipe.weight_decay), (False, 0.0))
-        if (chosen := [p for p in params if (p.ndim >= 2) is matrices])
-    ]
-
-
-class _Stepper:
-    """Optimiser and schedule of one run."""
-
-    def __init__(self, model: Classifier, recipe: Recipe, n_images: int) -> None:
-        self.model, self.recipe = model, recipe
-        self.optimiser = torch.optim.AdamW(parameter_groups(model, recipe), fused=True)
-        self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
-        steps = recipe.epochs * math.ceil(n_images / recipe.batch_size)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser, lambda step: cosine(step, steps, round(recipe.warmup * steps))
-        )
-        model.train()
-
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One update; returns the loss, still on its device."""
-        self.model.train()
-        loss = F.cross_entropy(self.model(images), labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.learning, self.recipe.clip)
-        self.optimiser.step()
-        self.schedule.step()
-        return loss.detach()
+@contextmanager
+def _own_randomness(device: torch.device, seed: int, epoch: int) -> Iterator[None]:
+    """Dropout, drop path and mixup draw from the run's own stream, whatever else runs in the process."""
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda, device_type="cuda"):
+        torch.manual_seed(1_000_003 * seed + epoch)
+        yield
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """The CPU's allocator raises a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def cosine(step: int, steps: int, warmup: int) -> float:
-    """The factor of the learning rate: linear rise over `warmup` steps, then half a cosine down to 0 at `steps`."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
 
 def epoch_order(n: int, *, seed: int, epoch: int) -> Tensor:
@@ -185,15 +184,12 @@ def clone_head(head: nn.Linear) -> nn.Linear:
 
 
 @torch.no_grad()
-def evaluate(model: Classifier, backbone: Backbone, split: Split) -> tuple[float, float]:
-    """Top-1 (0…1) and mean cross entropy on centre-cropped images."""
+def evaluate(model: Classifier, backbone: Backbone, split: Split, precision: torch.dtype = torch.float32) -> Metrics:
+    """Metrics on centre-cropped images."""
     model.eval()
-    right, loss = 0, 0.0
-    for pixels, labels in zip(split.pixels.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
-        logits = model(normalise(pixels, backbone.mean, backbone.std))
-        right += int((logits.argmax(1) == labels).sum())
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-    return right / len(split), loss / len(split)
+    with autocast(split.pixels.device, precision):
+        logits = [model(normalise(x, backbone.mean, backbone.std)) for x in split.pixels.split(EVALUATION_BATCH)]
+    return measure(torch.cat(logits).float(), split.labels)
 
 
 @torch.no_grad()

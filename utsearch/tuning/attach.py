@@ -112,13 +112,14 @@ class Tuned:
         return f"Tuned({str(self.design)!r} on {self.backbone.name}, n_params={self.n_params})"
 
 
-def attach(backbone: Backbone, design: Design | str, *, seed: int = 0) -> Tuned:
+def attach(backbone: Backbone, design: Design | str, *, seed: int = 0, drop_path: float = 0.0) -> Tuned:
     """Build x' = OP(x) + tuner(x) at every cell of a design, in place.
 
     Args:
         backbone: frozen by this, until `detach`.
         design: a design or its text; `linear` attaches nothing.
         seed: decides, with each tuner's own place, its initial values; global generators stay as they are.
+        drop_path: share of images for which a tuner's term is left out in a training step.
 
     Raises:
         DesignError: the design does not fit.
@@ -130,7 +131,7 @@ def attach(backbone: Backbone, design: Design | str, *, seed: int = 0) -> Tuned:
     before = _Before.of(model)
     try:
         model.requires_grad_(False).eval()
-        stacks = _stacks(resolved, backbone, seed)
+        stacks = _stacks(resolved, backbone, seed, drop_path)
         for path, stack in stacks.items():
             operation = model.get_submodule(path)
             exchange(operation, stack)
@@ -142,16 +143,16 @@ def attach(backbone: Backbone, design: Design | str, *, seed: int = 0) -> Tuned:
 
 
 @contextmanager
-def attached(backbone: Backbone, design: Design | str, *, seed: int = 0) -> Iterator[Tuned]:
+def attached(backbone: Backbone, design: Design | str, *, seed: int = 0, drop_path: float = 0.0) -> Iterator[Tuned]:
     """`attach` for the length of a with block; the network comes back bit for bit, also after a failure."""
-    tuned = attach(backbone, design, seed=seed)
+    tuned = attach(backbone, design, seed=seed, drop_path=drop_path)
     try:
         yield tuned
     finally:
         tuned.detach()
 
 
-def _stacks(resolved: Resolved, backbone: Backbone, seed: int) -> dict[str, Stack]:
+def _stacks(resolved: Resolved, backbone: Backbone, seed: int, drop_path: float) -> dict[str, Stack]:
     """The tuners by path of their operation, and an empty stack at norms whose input is read."""
     tuners: dict[Operation, dict[str, Tuner]] = {}
     for cell in resolved.cells:
@@ -162,7 +163,7 @@ def _stacks(resolved: Resolved, backbone: Backbone, seed: int) -> dict[str, Stac
     stacks = {path: stack for path, stack in read.items() if path is not None}
     for op, at in tuners.items():
         norm = None if op.norm is None else backbone.model.get_submodule(op.norm)
-        stacks[op.path] = Stack(at, layout=op.layout, norm=norm, keeps_input=op.path in read)
+        stacks[op.path] = Stack(at, layout=op.layout, norm=norm, keeps_input=op.path in read, drop_path=drop_path)
     return stacks
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from timm.layers.drop import drop_path
 from torch import Tensor, nn
 
 from utsearch.backbones import BackboneError, Layout, Stage, Tuner
@@ -22,6 +23,7 @@ class Stack(nn.Module):
         layout: Layout = Layout.NLC,
         norm: nn.Module | None = None,
         keeps_input: bool = False,
+        drop_path: float = 0.0,
     ) -> None:
         """Take the tuners of one operation.
 
@@ -30,9 +32,10 @@ class Stack(nn.Module):
             layout: where the operation has its channels.
             norm: the norm that feeds the operation; held in a tuple, so that it is no child and no key changes.
             keeps_input: whether this is the stack of a norm whose input the next operation's tuner reads.
+            drop_path: share of images for which a term is left out while training (Huang et al. 2016, 1603.09382).
         """
         super().__init__()
-        self.layout, self.keeps_input = layout, keeps_input
+        self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
         self._norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
         self._seen: Tensor | None = None
         for name, tuner in tuners.items():
@@ -53,8 +56,8 @@ class Stack(nn.Module):
             return y
         y = self.layout.channels_last(y)
         terms = [t.delta(self.layout.channels_last(pre if t.reads_pre else x)) for t in self._parallel]
-        y = sum(terms, y)
-        y = sum([t.delta(y) for t in self._sequential], y)
+        y = sum(map(self._kept, terms), y)
+        y = sum([self._kept(t.delta(y)) for t in self._sequential], y)
         for scale in self._scales:
             y = scale.finish(y)
         return self.layout.restore(y)
@@ -69,6 +72,10 @@ class Stack(nn.Module):
         compute = self._weights[0] if self._weights else None
         y = op.untuned(x_in, *args, **kwargs) if compute is None else compute(op, x_in, *args, **kwargs)
         return y[:, : x.shape[1]] if self._inputs else y
+
+    def _kept(self, term: Tensor) -> Tensor:
+        """A term, in training without some of the images."""
+        return drop_path(term, self.drop_path, self.training) if self.drop_path else term
 
     def _normed(self, rows: Tensor) -> Tensor:
         """Rows of the trunk as the operation reads them."""

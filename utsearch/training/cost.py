@@ -1,0 +1,60 @@
+"""What a design costs to train and to use, apart from its parameters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from utsearch.training.stepper import Stepper
+
+
+def cost_of(stepper: Stepper, images: Tensor, labels: Tensor) -> Mapping[str, float]:
+    """FLOPs of one image's forward and bytes of one training step, from one batch that nothing is learnt from."""
+    return {
+        "flops": forward_flops(stepper.model, images[:1]),
+        "memory": training_bytes(stepper, images, labels),
+    }
+
+
+@torch.no_grad()
+def forward_flops(model: torch.nn.Module, image: Tensor) -> int:
+    """Floating-point operations of one image (1, 3, h, w): matrix products, convolutions and attention alone."""
+    model.eval()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model(image)
+    return int(counter.get_total_flops())
+
+
+def training_bytes(stepper: Stepper, images: Tensor, labels: Tensor) -> int:
+    """Memory of a training step beyond the frozen network: activations that its backward needs, gradients, moments.
+
+    Counted from the tensors that autograd saves, so it is the same on every device and trials of different machines can
+    be compared; an allocator's peak also holds the frozen weights and what kernels use for a moment.
+
+    Args:
+        stepper: nothing is learnt.
+        images: one batch (images, 3, h, w).
+        labels: its classes.
+    """
+    own = {parameter.untyped_storage().data_ptr() for parameter in stepper.model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(saved: Tensor) -> Tensor:
+        storage = saved.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return saved
+
+    stepper.model.train()
+    with saved_tensors_hooks(keep, _same):
+        loss = stepper.loss(images, labels)
+    del loss
+    return sum(kept.values()) + 3 * sum(p.numel() * p.element_size() for p in stepper.learning)
+
+
+def _same(saved: Any) -> Any:
+    return saved

@@ -1,0 +1,97 @@
+"""Optimiser, schedule, mixup and moving average of one run."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from utsearch.training.recipe import Recipe
+from utsearch.tuning import Classifier
+
+
+class Stepper:
+    """Updates a classifier as the recipe says."""
+
+    def __init__(self, model: Classifier, recipe: Recipe, n_images: int, precision: torch.dtype) -> None:
+        self.model, self.recipe, self.precision = model, recipe, precision
+        self.optimiser = torch.optim.AdamW(parameter_groups(model, recipe), fused=True)
+        self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
+        self._average = [p.detach().clone() for p in self.learning] if recipe.ema else []
+        steps = recipe.epochs * math.ceil(n_images / recipe.batch_size)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser, lambda step: cosine(step, steps, round(recipe.warmup * steps))
+        )
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One update; returns the loss, still on its device."""
+        self.model.train()
+        loss = self.loss(images, labels)
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.learning, self.recipe.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        if self._average:
+            torch._foreach_lerp_(self._average, [p.detach() for p in self.learning], 1 - self.recipe.ema)
+        return loss.detach()
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy with label smoothing, of mixed images if the recipe mixes."""
+        smoothing = self.recipe.label_smoothing
+        if not self.recipe.mixup:
+            return F.cross_entropy(self._logits(images), labels, label_smoothing=smoothing)
+        share = float(torch.distributions.Beta(self.recipe.mixup, self.recipe.mixup).sample())
+        logits = self._logits(images.lerp(images.flip(0), 1 - share))
+        losses = [F.cross_entropy(logits, y, label_smoothing=smoothing) for y in (labels, labels.flip(0))]
+        return share * losses[0] + (1 - share) * losses[1]
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The moving average in place of the last values, where the recipe keeps one."""
+        last = [p.detach().clone() for p in self.learning] if self._average else []
+        with torch.no_grad():
+            for parameter, value in zip(self.learning, self._average, strict=False):
+                parameter.copy_(value)
+            yield
+            for parameter, value in zip(self.learning, last, strict=False):
+                parameter.copy_(value)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        with autocast(images.device, self.precision):
+            logits: Tensor = self.model(images)
+        return logits.float()
+
+
+def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
+    """Mixed precision on a device, or none for float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision is torch.bfloat16)
+
+
+def precision_of(recipe: Recipe, device: torch.device) -> torch.dtype:
+    """What `auto` means on a device: bfloat16 on CUDA where it is native, else float32."""
+    if recipe.precision == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[recipe.precision]
+
+
+def parameter_groups(model: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
+    """Optimiser groups: head and tuners with their own rates, no weight decay on vectors."""
+    rates = ((model.tuner_parameters(), recipe.tuner_lr), (list(model.head.parameters()), recipe.head_lr))
+    return [
+        {"params": chosen, "lr": lr, "weight_decay": decay}
+        for params, lr in rates
+        for matrices, decay in ((True, recipe.weight_decay), (False, 0.0))
+        if (chosen := [p for p in params if (p.ndim >= 2) is matrices])
+    ]
+
+
+def cosine(step: int, steps: int, warmup: int) -> float:
+    """The factor of the learning rate: linear rise over `warmup` steps, then half a cosine down to 0 at `steps`."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
