@@ -178,7 +178,8 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> Tensor:
 
 def clone_head(head: nn.Linear) -> nn.Linear:
     """A head that learns, starting from the values of another."""
-    copy = nn.Linear(head.in_features, head.out_features, device=head.weight.device, dtype=head.weight.dtype)
+    like = {"device": head.weight.device, "dtype": head.weight.dtype}
+    copy = nn.utils.skip_init(nn.Linear, head.in_features, head.out_features, **like)
     copy.load_state_dict(head.state_dict())
     return copy
 
