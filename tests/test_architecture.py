@@ -24,6 +24,7 @@ FLOORS = {
     "space": 0,
     "space_file": 0,
     "pareto": 0,
+    "stats": 0,
     "errors": 0,
     "files": 0,
     "__init__": 0,

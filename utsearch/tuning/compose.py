@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from timm.layers.drop import drop_path
 from torch import Tensor, nn
 
 from utsearch.backbones import BackboneError, Layout, Stage, Tuner
@@ -75,7 +74,10 @@ class Stack(nn.Module):
 
     def _kept(self, term: Tensor) -> Tensor:
         """A term, in training without some of the images."""
-        return drop_path(term, self.drop_path, self.training) if self.drop_path else term
+        if not (self.training and self.drop_path):
+            return term
+        kept = term.new_empty([len(term)] + [1] * (term.ndim - 1)).bernoulli_(1 - self.drop_path)
+        return term * kept / (1 - self.drop_path)
 
     def _normed(self, rows: Tensor) -> Tensor:
         """Rows of the trunk as the operation reads them."""

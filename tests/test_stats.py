@@ -1,0 +1,64 @@
+"""Intervals and tests against scipy, closed formulas and simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from utsearch.stats import holm, interval, paired, rank_correlation
+
+
+def test_interval_is_scipys() -> None:
+    values = [0.61, 0.64, 0.66, 0.59, 0.62]
+    mean, half = interval(values)
+    low, high = scipy_stats.t.interval(0.95, 4, loc=np.mean(values), scale=scipy_stats.sem(values))
+    assert (mean - half, mean + half) == pytest.approx((low, high))
+
+
+def test_one_seed_has_no_interval_and_none_no_mean() -> None:
+    assert interval([0.5]) == (0.5, math.inf)
+    with pytest.raises(ValueError, match="no values"):
+        interval([])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_the_plain_value_and_bonferroni(values: list[float]) -> None:
+    adjusted = holm(values)
+    assert all(p <= a <= min(1.0, len(values) * p) + 1e-12 for p, a in zip(values, adjusted, strict=True))
+    assert sorted(adjusted) == [adjusted[i] for i in sorted(range(len(values)), key=lambda i: values[i])]
+
+
+def test_holm_of_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_paired_interval_of_one_seed_is_the_normal_one_over_images() -> None:
+    rng = np.random.default_rng(0)
+    own, other = rng.random((1, 4000)) < 0.7, rng.random((1, 4000)) < 0.65
+    result = paired(own, other)
+    gain = own.astype(float)[0] - other.astype(float)[0]
+    half = 1.96 * gain.std() / math.sqrt(len(gain))
+    assert result.difference == pytest.approx(gain.mean())
+    assert result.low == pytest.approx(gain.mean() - half, abs=0.002)
+    assert result.high == pytest.approx(gain.mean() + half, abs=0.002)
+    assert result.p < 0.01
+
+
+def test_paired_finds_nothing_where_there_is_nothing() -> None:
+    """Of designs that are equal, about one in twenty looks different at 5%: the bootstrap must not find many more."""
+    rng = np.random.default_rng(1)
+    found = sum(paired(*(rng.random((2, 5, 200)) < 0.6)).p < 0.05 for _ in range(60))
+    assert found <= 9  # binomial(60, 0.05) exceeds 9 once in 500
+
+
+def test_paired_needs_the_same_runs() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        paired(np.ones((2, 5), bool), np.ones((3, 5), bool))
+
+
+def test_rank_correlation_is_of_ranks() -> None:
+    assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]) == pytest.approx(1)
+    assert math.isnan(rank_correlation([1, 1], [1, 2]))
