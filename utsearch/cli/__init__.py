@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
 from utsearch.cli.predict import predict
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, export, predict, sample):
+for command in (search, pareto, evaluate, export, predict, sample):
     app.command()(command)
 
 

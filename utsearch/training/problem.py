@@ -1,7 +1,7 @@
 """All that a search needs to know of training: what a design costs, and how to train it."""
 
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -105,9 +105,10 @@ class Problem:
         """Names checked, blocks concrete, digest and tuner parameters; raises DesignError where it does not fit."""
         return resolve(design, self.backbone)
 
-    def start(self, design: Design, seed: int = 0) -> Run:
-        """A run of this design; nothing is trained before its rungs are asked for."""
-        return Run(self.backbone, design, self.material, self.recipe, seed)
+    def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> Run:
+        """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for."""
+        recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
+        return Run(self.backbone, design, self.material, recipe, seed)
 
     def _first_head(self, bank: torch.Tensor, labels: torch.Tensor) -> nn.Linear:
         if self.recipe.head_init == "ridge":

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class Recipe:
     ema: float = 0.0
     precision: str = "auto"
     head_init: str = "ridge"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
+        """The inverse of `asdict`, also of what JSON made of it; keys that are no fields are ignored."""
+        known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
+        return cls(**{**known, "rungs": tuple(known.get("rungs", cls.rungs))})
 
     @property
     def fingerprint(self) -> str:

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -79,6 +81,7 @@ class Run:
         self._precision = precision_of(recipe, material.bank.device)
         self._state: dict[str, Tensor] = {}
         self._cost: Mapping[str, float] = {}
+        self._correct = torch.zeros(0, dtype=torch.bool)
 
     def rungs(self) -> Iterator[Rung]:
         """Train, yielding at each rung of the recipe; closing the generator gives the backbone back untouched.
@@ -102,6 +105,11 @@ class Run:
         write_atomic(path, save(self._state, metadata={"design": str(self._design), "seed": str(self._seed)}))
 
     @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Which validation images were classified right at the last rung reached, (images,)."""
+        return np.asarray(self._correct)
+
+    @property
     def cost(self) -> Mapping[str, float]:
         """What the design costs, known from its first step on; empty before.
 
@@ -116,8 +124,7 @@ class Run:
         started, recipe, device = time.perf_counter(), self._recipe, self._material.bank.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        with attached(self._backbone, self._design, seed=self._seed, drop_path=recipe.drop_path) as tuned:
-            model = Classifier(self._backbone, clone_head(self._material.head), tuned)
+        with self._model() as model:
             stepper = Stepper(model, recipe, len(self._material.labels), self._precision)
             seconds, images = 0.0, 0
             for epoch in range(recipe.epochs):
@@ -127,7 +134,7 @@ class Run:
                 if epoch + 1 in recipe.rungs:
                     with stepper.averaged():
                         metrics = evaluate(model, self._backbone, self._material.val, self._precision)
-                        self._state = model.learnt()
+                        self._state, self._correct = model.learnt(), metrics.correct
                     yield Rung(
                         index=recipe.rungs.index(epoch + 1),
                         epoch=epoch + 1,
@@ -141,6 +148,13 @@ class Run:
                         last=epoch + 1 == recipe.epochs,
                     )
                     seconds, images = 0.0, 0
+
+    @contextmanager
+    def _model(self) -> Iterator[Classifier]:
+        """What is trained, for as long as it is."""
+        recipe = self._recipe
+        with attached(self._backbone, self._design, seed=self._seed, drop_path=recipe.drop_path) as tuned:
+            yield Classifier(self._backbone, clone_head(self._material.head), tuned)
 
     def _epoch(self, stepper: Stepper, epoch: int) -> None:
         material = self._material

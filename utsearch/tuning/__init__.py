@@ -3,7 +3,7 @@
 from utsearch.tuning.attach import Tuned, attach, attached
 from utsearch.tuning.cells import Cell
 from utsearch.tuning.classifier import Classifier
-from utsearch.tuning.known import Known, fits, known, known_designs
+from utsearch.tuning.known import Known, fits, known, known_designs, peers
 from utsearch.tuning.learning import dead_parameters
 from utsearch.tuning.resolve import Resolved, count, resolve
 
@@ -20,5 +20,6 @@ __all__ = [
     "fits",
     "known",
     "known_designs",
+    "peers",
     "resolve",
 ]

@@ -1,13 +1,14 @@
 """Known methods as named designs, read from `known_designs.toml`."""
 
+import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
 from utsearch.backbones import Backbone
 from utsearch.design import Design, DesignError
-from utsearch.tuning.resolve import resolve
+from utsearch.tuning.resolve import count, resolve
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,34 @@ def fits(design: Design, backbone: Backbone) -> bool:
     except DesignError:
         return False
     return True
+
+
+def peers(backbone: Backbone, limit: int) -> dict[str, Design]:
+    """Every known method at its largest rank with at most `limit` parameters; methods of a fixed size as they are.
+
+    A new design is fairly compared only with methods that were given as many parameters. Names carry the rank.
+    """
+    found: dict[str, tuple[str, Design]] = {}
+    for one in known_designs():
+        family = re.sub(r"-\d+$", "", one.name)
+        design = _largest(one.design, backbone, limit)
+        if design is not None:
+            rank = max((slot.rank or 0 for slot in design.slots), default=0)
+            found.setdefault(family, (f"{family}-{rank}" if rank else family, design))
+    return dict(found.values())
+
+
+def _largest(design: Design, backbone: Backbone, limit: int) -> Design | None:
+    """The design at the largest rank within the limit, all its ranked slots at one rank; None if none fits."""
+    if not any(slot.rank for slot in design.slots):
+        return design if fits(design, backbone) and count(design, backbone) <= limit else None
+    best = None
+    low, high = 1, max(1, limit)
+    while low <= high:
+        middle = (low + high) // 2
+        scaled = Design(tuple(replace(slot, rank=middle) if slot.rank else slot for slot in design.slots))
+        if fits(scaled, backbone) and count(scaled, backbone) <= limit:
+            best, low = scaled, middle + 1
+        else:
+            high = middle - 1
+    return best
