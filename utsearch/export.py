@@ -1,7 +1,8 @@
 """The winner as a folder that loads anywhere: `design.json`, `tuner.safetensors` and a README."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +73,24 @@ class Card(_Strict):
     provenance: dict[str, Any]
 
 
+def make_card(settings: Mapping[str, Any], design: str, metrics: Metrics, provenance: Mapping[str, Any]) -> Card:
+    """The card of a design that was trained with these settings (`Problem.settings`, or what a study recorded)."""
+    return Card(
+        format=FORMAT,
+        design=design,
+        backbone=BackboneCard(**settings["backbone"]),
+        class_names=settings["class_names"],
+        preprocessing=PreprocessingCard(**settings["preprocessing"]),
+        metrics=metrics,
+        provenance={
+            **{key: settings[key] for key in ("dataset", "recipe", "versions", "machine")},
+            "views_seed": settings["seed"],
+            "exported_by": f"utsearch {version('utsearch')}",
+            **provenance,
+        },
+    )
+
+
 class Loaded(NamedTuple):
     """A ready classifier: `model(transform(image)[None])` gives logits over `class_names`."""
 
@@ -122,7 +141,7 @@ def load(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") 
         ExportError: the folder is missing or damaged, or the backbone's weights are not the recorded ones.
     """
     root = Path(folder)
-    card, tensors = _read_card(root), _read_weights(root)
+    card, tensors = read_card(root), _read_weights(root)
     backbone = load_backbone(card.backbone.name, img_size=card.backbone.img_size)
     if backbone.fingerprint != card.backbone.fingerprint:
         raise ExportError(
@@ -143,7 +162,12 @@ def load(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") 
     return Loaded(model, transform, tuple(card.class_names), card)
 
 
-def _read_card(root: Path) -> Card:
+def read_card(root: Path) -> Card:
+    """What an export folder says of itself.
+
+    Raises:
+        ExportError: it is missing, damaged or of another format.
+    """
     path = root / CARD
     try:
         card = Card.model_validate_json(path.read_bytes())

@@ -1,5 +1,6 @@
 """The command line as a user meets it: the README's own commands, and one clear line for every mistake."""
 
+import json
 import os
 import re
 import shlex
@@ -80,6 +81,28 @@ def test_the_readmes_own_commands(run: Run, tmp_path: Path) -> None:
     assert all(re.search(r"kind\d \d+\.\d%", line) for line in out.splitlines())
 
 
+@pytest.mark.timeout(280)
+def test_evaluate_after_a_search_and_train_again_from_an_export(run: Run, tmp_path: Path) -> None:
+    folder = str(images(tmp_path / "data"))
+    assert run("search", "--dataset", folder, "--budget", "9", "--study", "mine", "--device", "cpu")[0] == 0
+    code, out, err = run("evaluate", "--study", "mine", "--seeds", "2", "--no-front", "--trial", "1", "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert re.search(r"full, seed 1001: \d+\.\d % test top-1", out)
+    assert "no new design was evaluated" in out
+    code, out, err = run("evaluate", "--study", "mine", "--seeds", "2", "--no-front", "--json")
+    found = json.loads(out)
+    assert {row["name"] for row in found["results"]} > {"linear", "lora-8", "full"}
+    assert all(len(row["runs"]) == 2 for row in found["results"])
+    assert run("export", "--study", "mine", "--out", "first", "--pick", "trial=1")[0] == 0
+    code, out, err = run("train", "--config", "first", "--out", "second", "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("the same")
+    assert Path("first/tuner.safetensors").read_bytes()[-500:] == Path("second/tuner.safetensors").read_bytes()[-500:]
+    code, out, err = run("train", "--design", "ffn:adapter(2)@last/2", "--dataset", folder, "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert re.search(r"epoch 5: .* % val top-1, loss .* images/s", out)
+
+
 def damaged_study(folder: Path) -> list[str]:
     (folder / "studies").mkdir()
     (folder / "studies" / "mine.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
@@ -105,6 +128,10 @@ def truncated_export(folder: Path) -> list[str]:
 
 MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "budget": (["search", "--budget", "banana"], r"'banana' is neither a number of trials"),
+    "train what": (["train"], r"give either --design, .* or --config"),
+    "train a design": (["train", "--design", "mha:lroa(8)"], r"'lroa'"),
+    "rates": (["evaluate", "--rates", "2"], r"--rates 2 is none of 1, 3, 5"),
+    "nothing to evaluate": (["evaluate"], r"no studies in studies"),
     "sampler": (["search", "--sampler", "tpee"], r"no sampler 'tpee'; did you mean tpe"),
     "max-params": (["search", "--max-params", "few"], r"'few' is no number of parameters"),
     "misspelt form": (misspelt_space, r"my\.toml:\d+: .*no form 'adaptor'; did you mean adapter"),

@@ -104,6 +104,13 @@ def test_flops_are_the_closed_formula_of_a_vit(problem: Problem) -> None:
     assert run.cost["flops"] == 6 * block + 2 * 64 * 192 * d + 2 * d * classes
 
 
+def test_flops_of_a_tuner_that_hands_a_parameter_to_a_frozen_module(problem: Problem) -> None:
+    run = problem.start(Design.parse("mha:prompt(2)@all"))
+    next(rungs := run.rungs())
+    rungs.close()
+    assert run.cost["flops"] > 0
+
+
 def test_training_memory_knows_where_the_tuners_stand(problem: Problem) -> None:
     def memory(text: str) -> float:
         run = problem.start(Design.parse(text))

@@ -10,6 +10,7 @@ from utsearch.cli.pareto import pareto
 from utsearch.cli.predict import predict
 from utsearch.cli.sample import sample
 from utsearch.cli.search import search
+from utsearch.cli.train import train
 from utsearch.errors import UserError
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, evaluate, export, predict, sample):
+for command in (search, pareto, evaluate, export, train, predict, sample):
     app.command()(command)
 
 

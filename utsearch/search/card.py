@@ -1,41 +1,28 @@
 """What an export says of the trial it was made from."""
 
-from utsearch import __version__
-from utsearch.export import FORMAT, BackboneCard, Card, Metrics, PreprocessingCard
+from utsearch.export import Card, Metrics, make_card
 from utsearch.search.record import Record
 from utsearch.search.study import Study
 
 
 def card_of(study: Study, record: Record) -> Card:
     """The export's card of a trial: design, backbone, classes, preprocessing, metrics and provenance."""
-    settings = study.settings
-    return Card(
-        format=FORMAT,
-        design=record.design,
-        backbone=BackboneCard(**settings["backbone"]),
-        class_names=settings["class_names"],
-        preprocessing=PreprocessingCard(**settings["preprocessing"]),
-        metrics=Metrics(
-            val_top1=record.top1 or 0.0,
-            standard_error=record.standard_error or 0.0,
-            n_params=record.n_params,
-            n_head=record.n_head,
-            epoch=record.epoch,
-            seconds=record.seconds,
-            seeds=1,
-        ),
-        provenance={
-            "study": study.name,
-            "trial": record.number,
-            "known_design": record.baseline,
-            "digest": record.digest,
-            "seed": record.seed,
-            "dataset": settings["dataset"],
-            "recipe": settings["recipe"],
-            "space": settings["space"],
-            "versions": settings["versions"],
-            "machine": settings["machine"],
-            "sessions": study.sessions,
-            "exported_by": f"utsearch {__version__}",
-        },
+    metrics = Metrics(
+        val_top1=record.top1 or 0.0,
+        standard_error=record.standard_error or 0.0,
+        n_params=record.n_params,
+        n_head=record.n_head,
+        epoch=record.epoch,
+        seconds=record.seconds,
+        seeds=1,
     )
+    provenance = {
+        "study": study.name,
+        "trial": record.number,
+        "known_design": record.baseline,
+        "digest": record.digest,
+        "seed": record.seed,
+        "space": study.settings["space"],
+        "sessions": study.sessions,
+    }
+    return make_card(study.settings, record.design, metrics, provenance)

@@ -19,10 +19,9 @@ def cost_of(stepper: Stepper, images: Tensor, labels: Tensor) -> Mapping[str, fl
     }
 
 
-@torch.no_grad()
 def forward_flops(model: torch.nn.Module, image: Tensor) -> int:
     """Floating-point operations of one image (1, 3, h, w): matrix products, convolutions and attention alone."""
-    model.eval()
+    model.eval()  # with gradients: torch's counter fails on a parameter that reaches a module where there are none
     counter = FlopCounterMode(display=False)
     with counter:
         model(image)
