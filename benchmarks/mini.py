@@ -36,6 +36,7 @@ from utsearch.files import write_atomic
 from utsearch.forms import info
 from utsearch.space import load_space
 from utsearch.training import Problem, Recipe, open_problem
+from utsearch.training.source import Images
 from utsearch.training.stepper import cosine
 from utsearch.training.train import clone_head, epoch_order, evaluate
 from utsearch.tuning import Classifier
@@ -54,7 +55,7 @@ def whole_network(problem: Problem, *, pretrained: bool, rate: float, epochs: in
     if not pretrained:
         backbone.model.init_weights("jax")
     material, recipe = problem.material, problem.recipe
-    model = Classifier(backbone, clone_head(material.head))
+    model = Classifier(backbone, clone_head(problem.first_head))
     backbone.model.requires_grad_(True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.05, fused=True)
     steps = epochs * math.ceil(len(material.labels) / recipe.batch_size)
@@ -70,7 +71,7 @@ def whole_network(problem: Problem, *, pretrained: bool, rate: float, epochs: in
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
-    return evaluate(model, backbone, material.val).top1
+    return evaluate(model, Images(backbone, material), material.val.labels).top1
 
 
 def equal_designs(problem: Problem) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from utsearch.errors import UserError
-from utsearch.search import Record, parse_size, pick_record
+from utsearch.search import Record, parse_bytes, parse_size, pick_record
 
 
 def record(number: int, n_params: int, top1: float | None, status: str = "finished") -> Record:
@@ -70,3 +70,16 @@ def test_nothing_finished_or_nothing_small_enough() -> None:
 @pytest.mark.parametrize(("text", "size"), [("50000", 50_000), ("50k", 50_000), ("1.5M", 1_500_000), (" 7K ", 7_000)])
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", 0), ("500m", 5 * 10**8), ("1.5GB", 15 * 10**8), ("2t", 2 * 10**12)]
+)
+def test_amounts_of_memory(text: str, expected: int) -> None:
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["lots", "-1g", "1e9", ""])
+def test_what_is_no_amount_of_memory_is_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="is no amount of memory, such as 500m"):
+        parse_bytes(text)

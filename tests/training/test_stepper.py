@@ -28,7 +28,7 @@ def batch_of(problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
 def test_mixup_is_cross_entropy_with_mixed_labels(problem: Problem) -> None:
     images, labels = batch_of(problem)
     recipe = replace(RECIPE, mixup=0.5)
-    model = Classifier(problem.backbone, clone_head(problem.material.head))
+    model = Classifier(problem.backbone, clone_head(problem.first_head))
     torch.manual_seed(3)
     share = float(torch.distributions.Beta(0.5, 0.5).sample())
     targets = share * F.one_hot(labels, 4) + (1 - share) * F.one_hot(labels, 4).flip(0)
@@ -41,7 +41,7 @@ def test_mixup_is_cross_entropy_with_mixed_labels(problem: Problem) -> None:
 
 def test_moving_average_is_what_is_kept_and_the_last_values_go_on(problem: Problem) -> None:
     images, labels = batch_of(problem)
-    model = Classifier(problem.backbone, clone_head(problem.material.head))
+    model = Classifier(problem.backbone, clone_head(problem.first_head))
     stepper = Stepper(model, replace(RECIPE, ema=0.75), 64, torch.float32)
     expected = model.head.bias.detach().clone()
     for _ in range(3):
@@ -59,10 +59,10 @@ def test_drop_path_leaves_terms_out_for_whole_images_and_only_in_training(proble
     with attached(problem.backbone, DESIGN, drop_path=1 - 1e-6) as tuned:
         for parameter in tuned.parameters():
             torch.nn.init.normal_(parameter)
-        model = Classifier(problem.backbone, clone_head(problem.material.head), tuned)
+        model = Classifier(problem.backbone, clone_head(problem.first_head), tuned)
         changed = model.eval()(images)
         dropped = model.train()(images)
-    bare = Classifier(problem.backbone, clone_head(problem.material.head))(images)
+    bare = Classifier(problem.backbone, clone_head(problem.first_head))(images)
     torch.testing.assert_close(dropped, bare)
     assert not torch.allclose(changed, bare)
 

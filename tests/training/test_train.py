@@ -68,7 +68,7 @@ def test_linear_probe_trains_the_head_alone(problem: Problem) -> None:
     run = problem.start(Design())
     assert list(run.rungs())[-1].last
     assert set(run.state()) == {"head.weight", "head.bias"}
-    assert not torch.equal(run.state()["head.weight"], problem.material.head.weight)
+    assert not torch.equal(run.state()["head.weight"], problem.first_head.weight)
 
 
 def test_saved_state_is_the_state_of_the_last_rung(problem: Problem, tmp_path: Path) -> None:

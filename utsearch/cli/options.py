@@ -32,3 +32,11 @@ NewStudyName = Annotated[str | None, typer.Option("--study", help="Its name. [de
 SamplerName = Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")]
 Seed = Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")]
 MaxParams = Annotated[str | None, typer.Option(help="Largest tuner to train: 50000, 50k, 1.5M.")]
+Cache = Annotated[
+    str,
+    typer.Option(
+        "--cache",
+        help="Memory for activations before the first tuned block, which all trials share: 500m, 4g, or 0 for none. "
+        "Results do not depend on it.",
+    ),
+]

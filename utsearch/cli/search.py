@@ -9,6 +9,7 @@ from utsearch.cli.options import (
     STUDIES,
     BackboneName,
     BudgetText,
+    Cache,
     DatasetName,
     Device,
     MaxParams,
@@ -37,6 +38,7 @@ def search(
     seed: Seed = 0,
     device: Device = "auto",
     max_params: MaxParams = None,
+    cache: Cache = "1g",
 ) -> None:
     """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
 
@@ -47,7 +49,7 @@ def search(
     from utsearch.cli.look import about_of, print_result
     from utsearch.report.board import board
     from utsearch.report.live import display
-    from utsearch.search import Budget, parse_size, prepare
+    from utsearch.search import Budget, parse_bytes, parse_size, prepare
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
 
@@ -55,7 +57,9 @@ def search(
     limit = Budget.parse(budget)
     check_sampler(sampler)
     largest = None if max_params is None else parse_size(max_params)
+    room = parse_bytes(cache)
     problem, chosen = _open(space, dataset, backbone, device, seed)
+    problem = _with_cache(problem, chosen, room)
     name = study or f"{Path(dataset).name}-{backbone}-{chosen.name}".replace("/", "-")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
@@ -94,3 +98,19 @@ def _open(space: str, dataset: str, backbone: str, device: str, seed: int) -> "t
     print(f"reading {dataset} for {backbone} …", flush=True)
     problem = open_problem(dataset, backbone, device=device, seed=seed)
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
+
+
+def _with_cache(problem: "Problem", space: "Space", room: int) -> "Problem":
+    """The problem with a prefix cache at the cuts that are worth it for this space."""
+    from dataclasses import replace
+
+    from utsearch.report.progress import filling
+    from utsearch.search.cuts import useful_cuts
+
+    if not room:
+        return problem
+    cuts = useful_cuts(space, problem.depth, problem.first_tuned, list(problem.known.values()))
+    cached = replace(problem, cache=room, cuts=cuts, on_fill=filling("filling the prefix cache"))
+    if cached.prefixes is not None:
+        print(cached.prefixes.notice, flush=True)
+    return cached

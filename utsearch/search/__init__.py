@@ -7,7 +7,7 @@ from pathlib import Path
 from utsearch.errors import UserError
 from utsearch.pareto import Scale
 from utsearch.search.budget import Budget
-from utsearch.search.pick import parse_size, pick_record
+from utsearch.search.pick import parse_bytes, parse_size, pick_record
 from utsearch.search.protocol import ProblemLike
 from utsearch.search.queue import enqueue_known, on_stale, recover
 from utsearch.search.record import (
@@ -42,6 +42,7 @@ __all__ = [
     "TrialStarted",
     "front_records",
     "open_study",
+    "parse_bytes",
     "parse_size",
     "pick_record",
     "prepare",

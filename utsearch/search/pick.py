@@ -7,6 +7,7 @@ from utsearch.errors import UserError
 from utsearch.search.record import Record, finished, front_records
 
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+_BYTES = {**_UNITS, "g": 10**9, "t": 10**12}
 
 
 def pick_record(records: list[Record], wish: str = "best") -> Record:
@@ -43,6 +44,21 @@ def parse_size(text: str) -> int:
     if not found:
         raise UserError(f"{text!r} is no number of parameters, such as 50000, 50k or 1.5M")
     return round(float(found[1]) * _UNITS[found[2]])
+
+
+def parse_bytes(text: str) -> int:
+    """An amount of memory: `0`, `500m`, `1.5g`.
+
+    >>> parse_bytes("1.5g")
+    1500000000
+
+    Raises:
+        UserError: it is none.
+    """
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)([kmgt]?)b?", text.strip().lower(), re.ASCII)
+    if not found:
+        raise UserError(f"{text!r} is no amount of memory, such as 500m, 1.5g or 0")
+    return round(float(found[1]) * _BYTES[found[2]])
 
 
 def _best_under(records: list[Record], limit: int) -> Record:

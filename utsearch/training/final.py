@@ -49,11 +49,11 @@ class FullRun(Run):
 
     def __init__(self, problem: Problem, seed: int, rate: float = 1.0) -> None:
         recipe = replace(problem.recipe, tuner_lr=FULL_LR * rate)
-        super().__init__(problem.backbone, Design(), problem.material, recipe, seed)
+        super().__init__(problem.backbone, Design(), problem.material, problem.first_head, recipe, seed)
 
     @contextmanager
     def _model(self) -> Iterator[Classifier]:
-        yield _Whole(self._backbone, clone_head(self._material.head))
+        yield _Whole(self._backbone, clone_head(self._head))
 
 
 class _Whole(Classifier):

@@ -1,7 +1,8 @@
 """All that a search needs to know of training: what a design costs, and how to train it."""
 
 import platform
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -14,9 +15,13 @@ from utsearch.data import Dataset, open_dataset, view_bank
 from utsearch.design import Design
 from utsearch.training.device import choose_device
 from utsearch.training.head import logistic_heads, ridge_head
+from utsearch.training.metrics import measure
+from utsearch.training.prefix import PrefixCache, first_tuned
 from utsearch.training.recipe import Recipe
-from utsearch.training.train import Material, Run, evaluate, features, on_device
-from utsearch.tuning import Classifier, Resolved, known, resolve
+from utsearch.training.source import Material, features, source_of
+from utsearch.training.stepper import precision_of
+from utsearch.training.train import Run, on_device
+from utsearch.tuning import Resolved, known, resolve
 
 LIBRARIES = ("utsearch", "torch", "torchvision", "timm", "optuna")
 
@@ -26,6 +31,8 @@ class Problem:
     """A backbone, a data set and a recipe on one device; every trial of a study shares one.
 
     `seed` decides the view bank, which all trials share; the seed given to `start` decides initial values and order.
+    With `cache` bytes, activations before the first tuned block are kept for `cuts` (by default the last ones), and
+    every trial starts from them; its results are the same.
     """
 
     backbone: Backbone
@@ -33,6 +40,9 @@ class Problem:
     recipe: Recipe
     device: torch.device
     seed: int = 0
+    cache: int = 0
+    cuts: tuple[int, ...] | None = None
+    on_fill: Callable[[float], None] = field(default=lambda share: None, compare=False)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -87,36 +97,60 @@ class Problem:
     @cached_property
     def floor(self) -> float:
         """Validation top-1 of the linear probe trained to convergence, at its best penalty on validation."""
-        bank = self.material.bank
-        x = features(self.backbone, bank.flatten(0, 1))
-        heads = logistic_heads(x, self.material.labels.repeat(len(bank)), self.dataset.n_classes)
-        return max(evaluate(Classifier(self.backbone, head), self.backbone, self.material.val).top1 for head in heads)
+        bank, val = self._features
+        labels, n_classes = self.material.labels, self.dataset.n_classes
+        heads = logistic_heads(bank.flatten(0, 1), labels.repeat(len(bank)), n_classes)
+        with torch.no_grad():
+            return max(measure(head(val), self.material.val.labels).top1 for head in heads)
 
     @cached_property
     def material(self) -> Material:
-        """The tensors that every trial reads, on the device."""
+        """The images that every trial reads, on the device."""
         dataset, recipe = self.dataset, self.recipe
         bank = view_bank(dataset.train, dataset.preprocessing, views=recipe.views, seed=self.seed).to(self.device)
-        labels = dataset.train.labels.to(self.device)
         val = on_device(dataset.val, dataset.preprocessing, self.device)
-        return Material(bank, labels, val, self._first_head(bank, labels))
+        return Material(bank, dataset.train.labels.to(self.device), val)
+
+    @cached_property
+    def first_head(self) -> nn.Linear:
+        """Where every trial's head starts."""
+        if self.recipe.head_init == "ridge":
+            return ridge_head(self._features[0][0], self.material.labels, self.dataset.n_classes)
+        head = nn.Linear(self.backbone.width, self.dataset.n_classes, device=self.device)
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+        return head
+
+    @cached_property
+    def prefixes(self) -> PrefixCache | None:
+        """Activations that trials share; None without a cache, and with mixup, which mixes images."""
+        if not self.cache or self.recipe.mixup:
+            return None
+        cuts = range(self.backbone.depth, 0, -1) if self.cuts is None else self.cuts
+        precision, bank, val = precision_of(self.recipe, self.device), self.material.bank, self.material.val.pixels
+        return PrefixCache(self.backbone, bank, val, cuts, budget=self.cache, precision=precision, on_fill=self.on_fill)
+
+    @cached_property
+    def _features(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of every view and of validation, in float32."""
+        exact = precision_of(self.recipe, self.device) is torch.float32
+        prefix = self.prefixes.at(self.backbone.depth) if self.prefixes is not None and exact else None
+        with source_of(self.backbone, self.material, prefix) as source:
+            return features(self.backbone, source, len(self.material.bank), len(self.material.labels))
 
     def resolve(self, design: Design) -> Resolved:
         """Names checked, blocks concrete, digest and tuner parameters; raises DesignError where it does not fit."""
         return resolve(design, self.backbone)
 
+    def first_tuned(self, design: Design) -> int:
+        """The first block that a design changes; the depth where nothing but the tail is tuned."""
+        return first_tuned(self.resolve(design), self.backbone)
+
     def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> Run:
         """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for."""
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
-        return Run(self.backbone, design, self.material, recipe, seed)
-
-    def _first_head(self, bank: torch.Tensor, labels: torch.Tensor) -> nn.Linear:
-        if self.recipe.head_init == "ridge":
-            return ridge_head(features(self.backbone, bank[0]), labels, self.dataset.n_classes)
-        head = nn.Linear(self.backbone.width, self.dataset.n_classes, device=self.device)
-        nn.init.zeros_(head.weight)
-        nn.init.zeros_(head.bias)
-        return head
+        prefix = None if self.prefixes is None else self.prefixes.at(self.first_tuned(design))
+        return Run(self.backbone, design, self.material, self.first_head, recipe, seed, prefix)
 
 
 def open_problem(

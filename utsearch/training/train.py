@@ -19,11 +19,11 @@ from utsearch.errors import TrainingFailed
 from utsearch.files import write_atomic
 from utsearch.training.cost import cost_of
 from utsearch.training.metrics import Metrics, measure
+from utsearch.training.prefix import Prefix
 from utsearch.training.recipe import Recipe
+from utsearch.training.source import Material, Source, source_of
 from utsearch.training.stepper import Stepper, autocast, precision_of
 from utsearch.tuning import Classifier, attached
-
-EVALUATION_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -55,29 +55,21 @@ class Rung:
     last: bool
 
 
-@dataclass(frozen=True)
-class Material:
-    """What every trial of a study trains and is validated on, on one device.
-
-    Attributes:
-        bank: uint8, (views, images, 3, crop, crop).
-        labels: int64, (images,).
-        val: centre-cropped validation images.
-        head: where every trial's head starts.
-    """
-
-    bank: Tensor
-    labels: Tensor
-    val: Split
-    head: nn.Linear
-
-
 class Run:
     """One design in training. Iterate `rungs()`; after it, or after leaving it early, `save` keeps what was learnt."""
 
-    def __init__(self, backbone: Backbone, design: Design, material: Material, recipe: Recipe, seed: int) -> None:
-        self._backbone, self._design, self._material = backbone, design, material
-        self._recipe, self._seed = recipe, seed
+    def __init__(
+        self,
+        backbone: Backbone,
+        design: Design,
+        material: Material,
+        head: nn.Linear,
+        recipe: Recipe,
+        seed: int,
+        prefix: Prefix | None = None,
+    ) -> None:
+        self._backbone, self._design, self._material, self._head = backbone, design, material, head
+        self._recipe, self._seed, self._prefix = recipe, seed, prefix
         self._precision = precision_of(recipe, material.bank.device)
         self._state: dict[str, Tensor] = {}
         self._cost: Mapping[str, float] = {}
@@ -111,7 +103,7 @@ class Run:
 
     @property
     def cost(self) -> Mapping[str, float]:
-        """What the design costs, known from its first step on; empty before.
+        """What the design costs; empty before it trains.
 
         `flops` of one image's forward, `memory` in bytes of a training step beyond the frozen network (see
         `training_bytes`), and on CUDA `peak_memory` in bytes of the allocator.
@@ -121,20 +113,25 @@ class Run:
         return {**self._cost, **peak} if self._cost else {}
 
     def _train(self) -> Iterator[Rung]:
-        started, recipe, device = time.perf_counter(), self._recipe, self._material.bank.device
+        started, device = time.perf_counter(), self._material.bank.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with self._model() as model:
-            stepper = Stepper(model, recipe, len(self._material.labels), self._precision)
-            seconds, images = 0.0, 0
+            stepper = Stepper(model, self._recipe, len(self._material.labels), self._precision)
+            self._cost = self._measure(stepper)
+            yield from self._epochs(stepper, started)
+
+    def _epochs(self, stepper: Stepper, started: float) -> Iterator[Rung]:
+        recipe, seconds, images = self._recipe, 0.0, 0
+        with source_of(self._backbone, self._material, self._prefix) as source:
             for epoch in range(recipe.epochs):
                 begun = time.perf_counter()
-                self._epoch(stepper, epoch)
+                self._epoch(stepper, source, epoch)
                 seconds, images = seconds + time.perf_counter() - begun, images + len(self._material.labels)
                 if epoch + 1 in recipe.rungs:
                     with stepper.averaged():
-                        metrics = evaluate(model, self._backbone, self._material.val, self._precision)
-                        self._state, self._correct = model.learnt(), metrics.correct
+                        metrics = evaluate(stepper.model, source, self._material.val.labels, self._precision)
+                        self._state, self._correct = stepper.model.learnt(), metrics.correct
                     yield Rung(
                         index=recipe.rungs.index(epoch + 1),
                         epoch=epoch + 1,
@@ -154,19 +151,22 @@ class Run:
         """What is trained, for as long as it is."""
         recipe = self._recipe
         with attached(self._backbone, self._design, seed=self._seed, drop_path=recipe.drop_path) as tuned:
-            yield Classifier(self._backbone, clone_head(self._material.head), tuned)
+            yield Classifier(self._backbone, clone_head(self._head), tuned)
 
-    def _epoch(self, stepper: Stepper, epoch: int) -> None:
+    def _measure(self, stepper: Stepper) -> Mapping[str, float]:
+        """From images, also where the trial runs on stored activations: what the design costs wherever it is used."""
         material = self._material
-        view = material.bank[epoch % len(material.bank)]
-        order = epoch_order(len(material.labels), seed=self._seed, epoch=epoch).to(view.device)
-        losses = []
-        with _own_randomness(view.device, self._seed, epoch):
-            for batch in order.split(self._recipe.batch_size):
-                images = normalise(view[batch], self._backbone.mean, self._backbone.std)
-                if not self._cost:
-                    self._cost = cost_of(stepper, images, material.labels[batch])
-                losses.append(stepper.step(images, material.labels[batch]))
+        batch = slice(self._recipe.batch_size)
+        with _own_randomness(material.bank.device, self._seed, 0):
+            images = normalise(material.bank[0, batch], self._backbone.mean, self._backbone.std)
+            return cost_of(stepper, images, material.labels[batch])
+
+    def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> None:
+        labels = self._material.labels
+        order = epoch_order(len(labels), seed=self._seed, epoch=epoch).to(labels.device)
+        with _own_randomness(labels.device, self._seed, epoch):
+            batches = order.split(self._recipe.batch_size)
+            losses = [stepper.step(source.batch(epoch, batch), labels[batch]) for batch in batches]
         if not bool(torch.stack(losses).isfinite().all()):  # once an epoch: reading a value waits for the device
             raise TrainingFailed(f"the loss is not a number in epoch {epoch + 1}")
 
@@ -199,19 +199,12 @@ def clone_head(head: nn.Linear) -> nn.Linear:
 
 
 @torch.no_grad()
-def evaluate(model: Classifier, backbone: Backbone, split: Split, precision: torch.dtype = torch.float32) -> Metrics:
-    """Metrics on centre-cropped images."""
+def evaluate(model: Classifier, source: Source, labels: Tensor, precision: torch.dtype = torch.float32) -> Metrics:
+    """Metrics on the validation images of a source."""
     model.eval()
-    with autocast(split.pixels.device, precision):
-        logits = [model(normalise(x, backbone.mean, backbone.std)) for x in split.pixels.split(EVALUATION_BATCH)]
-    return measure(torch.cat(logits).float(), split.labels)
-
-
-@torch.no_grad()
-def features(backbone: Backbone, pixels: Tensor) -> Tensor:
-    """Pooled features (images, channels) of the bare backbone for uint8 images at its input size."""
-    batches = [backbone.model(normalise(p, backbone.mean, backbone.std)) for p in pixels.split(EVALUATION_BATCH)]
-    return torch.cat(batches)
+    with autocast(labels.device, precision):
+        logits = [model(inputs) for inputs in source.val()]
+    return measure(torch.cat(logits).float(), labels)
 
 
 def on_device(split: Split, preprocessing: Preprocessing, device: torch.device) -> Split:

@@ -1,0 +1,94 @@
+"""What a model is called with: images, or stored activations of the blocks that no trial changes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from utsearch.backbones import Backbone
+from utsearch.data import Split, normalise
+from utsearch.training.prefix import Prefix, Replay
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every trial of a study trains and is validated on, on one device.
+
+    Attributes:
+        bank: uint8, (views, images, 3, crop, crop).
+        labels: int64, (images,).
+        val: centre-cropped validation images.
+    """
+
+    bank: Tensor
+    labels: Tensor
+    val: Split
+
+
+class Source(Protocol):
+    """Inputs of a model for training and for validation."""
+
+    def batch(self, epoch: int, chosen: Tensor) -> Tensor:
+        """Inputs of these training images in the view of an epoch."""
+
+    def val(self) -> Iterator[Tensor]:
+        """Inputs of the validation images in their order, batch by batch."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Normalised images."""
+
+    backbone: Backbone
+    material: Material
+
+    def batch(self, epoch: int, chosen: Tensor) -> Tensor:
+        """(images, 3, crop, crop)."""
+        bank = self.material.bank
+        return normalise(bank[epoch % len(bank), chosen], self.backbone.mean, self.backbone.std)
+
+    def val(self) -> Iterator[Tensor]:
+        """(images, 3, crop, crop) each."""
+        for pixels in self.material.val.pixels.split(EVALUATION_BATCH):
+            yield normalise(pixels, self.backbone.mean, self.backbone.std)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Empty images; the activations of a prefix are replayed inside the model."""
+
+    prefix: Prefix
+    replay: Replay
+
+    def batch(self, epoch: int, chosen: Tensor) -> Tensor:
+        """What the model takes after this; it is to be called before the next batch."""
+        bank = self.prefix.bank
+        return self.replay.feed(bank[epoch % len(bank), chosen].to(self.prefix.dtype))
+
+    def val(self) -> Iterator[Tensor]:
+        """The same for validation."""
+        for activations in self.prefix.val.split(EVALUATION_BATCH):
+            yield self.replay.feed(activations.to(self.prefix.dtype))
+
+
+@contextmanager
+def source_of(backbone: Backbone, material: Material, prefix: Prefix | None) -> Iterator[Source]:
+    """Images, or the activations of a prefix with its blocks skipped for the length of a with block."""
+    if prefix is None:
+        yield Images(backbone, material)
+        return
+    with Replay(backbone, prefix.cut).installed() as replay:
+        yield Activations(prefix, replay)
+
+
+@torch.no_grad()
+def features(backbone: Backbone, source: Source, views: int, images: int) -> tuple[Tensor, Tensor]:
+    """Pooled features of the bare backbone for every view, (views, images, channels), and for validation."""
+    every = torch.arange(images).split(EVALUATION_BATCH)
+    bank = [torch.cat([backbone.model(source.batch(view, batch)) for batch in every]) for view in range(views)]
+    return torch.stack(bank), torch.cat([backbone.model(inputs) for inputs in source.val()])
