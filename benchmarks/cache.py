@@ -53,7 +53,8 @@ def main() -> None:
     cuts = useful_cuts(load_space(arguments.space, info()), plain.depth, plain.first_tuned, known)
     cached = replace(plain, cache=10**9, cuts=cuts)
     started = time.perf_counter()
-    assert cached.prefixes is not None and cached.prefixes.at(plain.depth) is not None
+    assert cached.prefixes is not None
+    assert cached.prefixes.at(plain.depth) is not None
     fill = time.perf_counter() - started
     rows = []
     for design in [*known, *new]:

@@ -42,6 +42,7 @@ class Tuner(nn.Module):
         stage: when it acts.
         identity: whether the network's output is unchanged until the tuner learns.
         reads_pre: whether `delta` reads the trunk before the norm that feeds the operation.
+        rate: its peak learning rate relative to the recipe's, as measured by benchmarks/rates.py (docs/recipe.md).
     """
 
     name: ClassVar[str]
@@ -49,6 +50,7 @@ class Tuner(nn.Module):
     source: ClassVar[str]
     sites: ClassVar[tuple[str, ...]]
     merges: ClassVar[bool] = False
+    rate: ClassVar[float] = 1.0
     stage: Stage = Stage.PARALLEL
     identity: bool = True
     reads_pre: bool = False

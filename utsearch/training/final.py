@@ -65,6 +65,6 @@ class _Whole(Classifier):
         super().__init__(copied, head)
         self.backbone.requires_grad_(True)
 
-    def tuner_parameters(self) -> list[nn.Parameter]:
+    def tuner_parameters(self) -> dict[float, list[nn.Parameter]]:
         """Everything but the head."""
-        return list(self.backbone.parameters())
+        return {1.0: list(self.backbone.parameters())}

@@ -13,6 +13,7 @@ from torch import nn
 from utsearch.backbones import Backbone, load_backbone
 from utsearch.data import Dataset, open_dataset, view_bank
 from utsearch.design import Design
+from utsearch.forms import catalogue
 from utsearch.training.device import choose_device
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.metrics import measure
@@ -68,7 +69,12 @@ class Problem:
                 "fingerprint": backbone.fingerprint,
                 "img_size": backbone.img_size,
             },
-            "recipe": {**asdict(self.recipe), "rungs": list(self.recipe.rungs), "fingerprint": self.recipe.fingerprint},
+            "recipe": {
+                **asdict(self.recipe),
+                "rungs": list(self.recipe.rungs),
+                "fingerprint": self.recipe.fingerprint,
+                "form_rates": {name: form.rate for name, form in catalogue().items() if form.rate != 1},
+            },
             "seed": self.seed,
             "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
             "machine": {"device": str(self.device), "processor": platform.machine(), "system": platform.system()},

@@ -80,8 +80,9 @@ def precision_of(recipe: Recipe, device: torch.device) -> torch.dtype:
 
 
 def parameter_groups(model: Classifier, recipe: Recipe) -> list[dict[str, Any]]:
-    """Optimiser groups: head and tuners with their own rates, no weight decay on vectors."""
-    rates = ((model.tuner_parameters(), recipe.tuner_lr), (list(model.head.parameters()), recipe.head_lr))
+    """Optimiser groups: the head and each form with rates of their own, no weight decay on vectors."""
+    rates = [(params, recipe.tuner_lr * rate) for rate, params in model.tuner_parameters().items()]
+    rates.append((list(model.head.parameters()), recipe.head_lr))
     return [
         {"params": chosen, "lr": lr, "weight_decay": decay}
         for params, lr in rates

@@ -70,6 +70,15 @@ class Tuned:
         """The tuners' parameters."""
         return (parameter for _, parameter in self.named_parameters())
 
+    def by_rate(self) -> dict[float, list[nn.Parameter]]:
+        """The tuners' parameters by the learning rate of their form, relative to the recipe's."""
+        found: dict[float, dict[nn.Parameter, None]] = {}
+        for stack in self._stacks.values():
+            for tuner in stack.children():
+                if isinstance(tuner, Tuner):
+                    found.setdefault(tuner.rate, {}).update(dict.fromkeys(tuner.parameters()))
+        return {rate: list(parameters) for rate, parameters in found.items()}
+
     def state_dict(self) -> dict[str, Tensor]:
         """The tuners' tensors by name, detached but not copied."""
         return {k: v for path, stack in self._stacks.items() for k, v in stack.state_dict(prefix=f"{path}.").items()}

@@ -27,9 +27,9 @@ class Classifier(nn.Module):
             self._tuned.train(mode)
         return self
 
-    def tuner_parameters(self) -> list[nn.Parameter]:
-        """What the tuners learn; the head is apart."""
-        return [] if self._tuned is None else list(self._tuned.parameters())
+    def tuner_parameters(self) -> dict[float, list[nn.Parameter]]:
+        """What the tuners learn, by their learning rate relative to the recipe's; the head is apart."""
+        return {} if self._tuned is None else self._tuned.by_rate()
 
     def learnt(self) -> dict[str, Tensor]:
         """A copy of tuner and head tensors on the CPU, `tuner.…` and `head.…`."""

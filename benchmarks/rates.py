@@ -1,0 +1,100 @@
+"""Which learning rate wins for each form, over ranks: the measurement behind `rate` of the forms (docs/recipe.md).
+
+    python benchmarks/rates.py                              # what is missing in the result file; it may be stopped
+    python benchmarks/rates.py --forms lora ssf --seeds 0 1
+    python benchmarks/rates.py --show                       # the table of docs/recipe.md
+
+Every number is validation top-1 on mini-birds after the search's own recipe. Factors multiply the recipe's tuner rate,
+whatever rate the form has now, so that a second measurement does not depend on the first.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utsearch.design import Design
+from utsearch.errors import TrainingFailed
+from utsearch.files import write_atomic
+from utsearch.forms import catalogue
+from utsearch.training import Problem, open_problem
+
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+DESIGNS = {
+    "adapter": ("ffn:adapter(2)", "block:adapter(8, insert=parallel)", "mha|ffn:adapter(8)"),
+    "lora": ("qkv:lora(2)", "qkv:lora(8)", "qkv|fc1:lora(8)@last/2"),
+    "prefix": ("mha:prefix(2)", "mha:prefix(10)"),
+    "prompt": ("mha:prompt(2)", "mha:prompt(10)"),
+    "ssf": ("block:ssf", "linears|norms|stem|tail:ssf"),
+}
+
+
+def accuracy(problem: Problem, text: str, factor: float, seed: int) -> float:
+    """Top-1 of a design whose forms all learn at `factor` times the recipe's rate; 0 where training diverges."""
+    design = Design.parse(text)
+    own = {catalogue()[slot.form].rate for slot in design.slots}
+    if len(own) > 1:
+        raise ValueError(f"{text} mixes forms of different rates")
+    try:
+        return list(problem.start(design, seed, factor / own.pop()).rungs())[-1].top1
+    except TrainingFailed:
+        return 0.0
+
+
+def measure(path: Path, forms: list[str], seeds: list[int]) -> None:
+    """Run what the file lacks, and write after every run."""
+    content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"top1": {}}
+    problem = open_problem()
+    content["provenance"] = {
+        "command": " ".join(["python", *sys.argv]),
+        "versions": {name: version(name) for name in ("utsearch", "torch", "timm")},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "recipe": problem.recipe.fingerprint,
+        "data": problem.dataset.fingerprint,
+        "backbone": problem.backbone.fingerprint,
+    }
+    for seed in seeds:
+        for form in forms:
+            for text in DESIGNS[form]:
+                for factor in FACTORS:
+                    row = content["top1"].setdefault(text, {}).setdefault(f"{factor:g}", {})
+                    if str(seed) not in row:
+                        row[str(seed)] = round(accuracy(problem, text, factor, seed), 4)
+                        write_atomic(path, json.dumps(content, indent=1) + "\n")
+                        print(f"{text} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
+
+
+def show(path: Path) -> None:
+    """A Markdown table: mean top-1 in percent, the best factor of each design in bold."""
+    top1 = json.loads(path.read_text())["top1"]
+    print("| design | " + " | ".join(f"×{factor:g}" for factor in FACTORS) + " |\n|---|" + "---|" * len(FACTORS))
+    for text, by_factor in top1.items():
+        means = {f: statistics.mean(by_factor[f"{f:g}"].values()) for f in FACTORS if by_factor.get(f"{f:g}")}
+        best = max(means, key=lambda f: means[f])
+        cells = [f"{100 * means[f]:.1f}" if f in means else "–" for f in FACTORS]
+        cells = [f"**{cell}**" if f == best else cell for f, cell in zip(FACTORS, cells, strict=True)]
+        print(f"| `{text}` | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/rates.json"))
+    parser.add_argument("--forms", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--show", action="store_true", help="print the table of the result file instead")
+    arguments = parser.parse_args()
+    if arguments.show:
+        show(arguments.out)
+    else:
+        measure(arguments.out, arguments.forms, arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
