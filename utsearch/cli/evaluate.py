@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utsearch.cli.options import STUDIES, Device, Storage, Studies, StudyName
+from utsearch.cli.options import STUDIES, Device, Storage, Studies, StudyName, Threads
 
 if TYPE_CHECKING:
     from utsearch.search import Study
@@ -30,6 +30,7 @@ def evaluate(
     storage: Storage = None,
     studies: Studies = STUDIES,
     device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Retrain chosen designs over fresh seeds on train+val, read test once, and say which new ones beat the known.
 
@@ -39,7 +40,7 @@ def evaluate(
     """
     import json
 
-    from utsearch.cli.opening import problem_of
+    from utsearch.cli.opening import problem_of, use_threads
     from utsearch.errors import UserError
     from utsearch.report.confirmed import confirmed_json, print_confirmed
     from utsearch.search import open_study
@@ -49,6 +50,7 @@ def evaluate(
 
     if rates not in RATES:
         raise UserError(f"--rates {rates} is none of {', '.join(map(str, RATES))}")
+    use_threads(threads)
     opened = open_study(study, storage, studies_dir=studies)
     problem = problem_of(opened, device)
     subjects = _subjects(opened, problem, front=front, top=top, trials=trial or [], designs=design or [])

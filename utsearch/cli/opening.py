@@ -25,3 +25,11 @@ def problem_of(study: "Study", device: str) -> "Problem":
     if differences := compare(recorded, problem.settings):
         raise StudyError(f"study {study.name!r} was made with other settings:\n" + "\n".join(differences))
     return problem
+
+
+def use_threads(threads: int | None) -> None:
+    """Limit torch to so many CPU threads, if a number is given."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

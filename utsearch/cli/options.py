@@ -40,3 +40,12 @@ Cache = Annotated[
         "Results do not depend on it.",
     ),
 ]
+RecipeText = Annotated[
+    str,
+    typer.Option(
+        "--recipe",
+        help="Changes of the training recipe: 'epochs=20, batch_size=64, mixup=0.2'. Its fields and what stands behind "
+        "their values: docs/recipe.md.",
+    ),
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch. [default: torch's own choice]")]

@@ -14,11 +14,13 @@ from utsearch.cli.options import (
     Device,
     MaxParams,
     NewStudyName,
+    RecipeText,
     SamplerName,
     Seed,
     SpaceName,
     Storage,
     Studies,
+    Threads,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def search(
     device: Device = "auto",
     max_params: MaxParams = None,
     cache: Cache = "1g",
+    recipe: RecipeText = "",
+    threads: Threads = None,
 ) -> None:
     """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
 
@@ -47,6 +51,7 @@ def search(
     import time
 
     from utsearch.cli.look import about_of, print_result
+    from utsearch.cli.opening import use_threads
     from utsearch.report.board import board
     from utsearch.report.live import display
     from utsearch.search import Budget, parse_bytes, parse_size, prepare
@@ -58,7 +63,8 @@ def search(
     check_sampler(sampler)
     largest = None if max_params is None else parse_size(max_params)
     room = parse_bytes(cache)
-    problem, chosen = _open(space, dataset, backbone, device, seed)
+    use_threads(threads)
+    problem, chosen = _open(space, dataset, backbone, recipe, device, seed)
     problem = _with_cache(problem, chosen, room)
     name = study or f"{Path(dataset).name}-{backbone}-{chosen.name}".replace("/", "-")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
@@ -87,16 +93,17 @@ def search(
         raise typer.Exit(130)
 
 
-def _open(space: str, dataset: str, backbone: str, device: str, seed: int) -> "tuple[Problem, Space]":
-    """The problem and the space; a wrong space is found before the data are read."""
+def _open(space: str, dataset: str, backbone: str, recipe: str, device: str, seed: int) -> "tuple[Problem, Space]":
+    """The problem and the space; a wrong space or recipe is found before the data are read."""
     from utsearch.backbones import GROUPS
     from utsearch.forms import info
     from utsearch.space import load_space
-    from utsearch.training import open_problem
+    from utsearch.training import Recipe, open_problem
 
     load_space(space, info())
+    changed = Recipe.parse(recipe)
     print(f"reading {dataset} for {backbone} …", flush=True)
-    problem = open_problem(dataset, backbone, device=device, seed=seed)
+    problem = open_problem(dataset, backbone, recipe=changed, device=device, seed=seed)
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
 
 

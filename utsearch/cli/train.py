@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utsearch.cli.options import BackboneName, DatasetName, Device, Seed
+from utsearch.cli.options import BackboneName, DatasetName, Device, RecipeText, Seed, Threads
 
 if TYPE_CHECKING:
     from utsearch.design import Design
@@ -22,6 +22,8 @@ def train(
     dataset: DatasetName = "mini-birds",
     backbone: BackboneName = "vit_mini",
     seed: Seed = 0,
+    recipe: RecipeText = "",
+    threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Export folder to write.")] = None,
     device: Device = "auto",
 ) -> None:
@@ -29,17 +31,19 @@ def train(
 
     Example: python cli.py train --design "qkv:lora(8)" --dataset mini-cars --out my-lora
     """
+    from utsearch.cli.opening import use_threads
     from utsearch.design import Design
     from utsearch.errors import UserError
-    from utsearch.training import open_problem
+    from utsearch.training import Recipe, open_problem
 
+    use_threads(threads)
     if (design is None) == (config is None):
         raise UserError("give either --design, as in --design 'mha:lora(8)', or --config with an export folder")
     if config is not None:
         _repeat(config, out, device)
         return
-    parsed = Design.parse(design or "")
-    _train(open_problem(dataset, backbone, device=device, seed=seed), parsed, seed, out)
+    parsed, changed = Design.parse(design or ""), Recipe.parse(recipe)
+    _train(open_problem(dataset, backbone, recipe=changed, device=device, seed=seed), parsed, seed, out)
 
 
 def _repeat(config: Path, out: Path | None, device: str) -> None:

@@ -2,9 +2,33 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from utsearch.errors import UserError
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _share(value: float) -> bool:
+    return 0 <= value < 1
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+_LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("epochs", "views", "batch_size"), (_positive, "at least 1")),
+    **dict.fromkeys(("clip",), (_positive, "above 0")),
+    **dict.fromkeys(("weight_decay", "mixup"), (_not_negative, "at least 0")),
+    **dict.fromkeys(("warmup", "label_smoothing", "drop_path", "ema"), (_share, "a share from 0 to below 1")),
+    "precision": (("auto", "float32", "bfloat16").__contains__, "one of auto, float32, bfloat16"),
+    "head_init": (("ridge", "zero").__contains__, "one of ridge, zero"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +68,44 @@ class Recipe:
     ema: float = 0.0
     precision: str = "auto"
     head_init: str = "ridge"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            UserError: names the field and what it takes.
+        """
+        for name, (fine, takes) in _LIMITS.items():
+            if not fine(getattr(self, name)):
+                raise UserError(f"recipe: {name}={getattr(self, name)} is not {takes}")
+        if list(self.rungs) != sorted({*self.rungs}) or not self.rungs or self.rungs[0] < 1:
+            raise UserError(f"recipe: rungs={self.rungs} are not rising epochs")
+        if self.rungs[-1] != self.epochs:
+            raise UserError(f"recipe: the last rung is {self.rungs[-1]}, not the last epoch {self.epochs}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Recipe":
+        """The default recipe with changes: `epochs=20, batch_size=64, rungs=4/8/20`.
+
+        Without rungs they move with the epochs: a fifth, two fifths, and the end.
+
+        Raises:
+            UserError: an unknown field, or a value that it does not take.
+        """
+        changes: dict[str, Any] = {}
+        kinds = {field.name: type(getattr(cls, field.name)) for field in fields(cls)}
+        for part in filter(str.strip, text.split(",")):
+            name, _, value = (piece.strip() for piece in part.partition("="))
+            if name not in kinds:
+                raise UserError(f"recipe: no field {name!r}; there are {', '.join(kinds)}")
+            try:
+                changes[name] = tuple(map(int, value.split("/"))) if kinds[name] is tuple else kinds[name](value)
+            except ValueError as error:
+                raise UserError(f"recipe: {name}={value!r} is no {kinds[name].__name__}") from error
+        if "epochs" in changes and "rungs" not in changes:
+            shares = (max(1, round(share * changes["epochs"])) for share in (0.2, 0.4, 1.0))
+            changes["rungs"] = tuple(sorted({*shares}))
+        return cls(**changes)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
