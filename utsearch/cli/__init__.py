@@ -11,6 +11,7 @@ from utsearch.cli.predict import predict
 from utsearch.cli.sample import sample
 from utsearch.cli.search import search
 from utsearch.cli.train import train
+from utsearch.cli.worker import worker
 from utsearch.errors import UserError
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, evaluate, export, train, predict, sample):
+for command in (search, pareto, evaluate, export, train, worker, predict, sample):
     app.command()(command)
 
 

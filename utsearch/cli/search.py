@@ -1,7 +1,7 @@
 """`search`: Optuna trials over a space of tuner designs, kept in a stored study."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,6 +43,9 @@ def search(
     cache: Cache = "1g",
     recipe: RecipeText = "",
     threads: Threads = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that share the study: one per GPU, or the CPU's cores shared out.")
+    ] = 1,
 ) -> None:
     """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
 
@@ -52,9 +55,10 @@ def search(
 
     from utsearch.cli.look import about_of, print_result
     from utsearch.cli.opening import use_threads
+    from utsearch.cli.workers import run_workers, share, worker_words
     from utsearch.report.board import board
     from utsearch.report.live import display
-    from utsearch.search import Budget, parse_bytes, parse_size, prepare
+    from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
 
@@ -65,7 +69,7 @@ def search(
     room = parse_bytes(cache)
     use_threads(threads)
     problem, chosen = _open(space, dataset, backbone, recipe, device, seed)
-    problem = _with_cache(problem, chosen, room)
+    problem = with_cache(problem, chosen, room)
     name = study or f"{Path(dataset).name}-{backbone}-{chosen.name}".replace("/", "-")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
@@ -74,17 +78,22 @@ def search(
     interrupted = False
     try:
         with on_event:
-            reason = run_search(
-                problem,
-                chosen,
-                opened,
-                limit,
-                sampler=sampler,
-                seed=seed,
-                max_params=largest,
-                on_event=on_event,
-                started=started,
-            )
+            if workers == 1:
+                reason = run_search(
+                    problem,
+                    chosen,
+                    opened,
+                    limit,
+                    sampler=sampler,
+                    seed=seed,
+                    max_params=largest,
+                    on_event=on_event,
+                    started=started,
+                )
+            else:
+                note_search(problem, opened, sampler=sampler, seed=seed, max_params=largest)
+                words = worker_words(opened, limit, time.monotonic() - started, studies, cache)
+                reason = run_workers(opened, share(words, workers, device, threads), storage, on_event)
     except KeyboardInterrupt:
         interrupted, reason = True, "interrupted; the running trial is queued again, and the same command goes on"
     print(f"\n{reason[0].upper()}{reason[1:]}.")
@@ -107,7 +116,7 @@ def _open(space: str, dataset: str, backbone: str, recipe: str, device: str, see
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
 
 
-def _with_cache(problem: "Problem", space: "Space", room: int) -> "Problem":
+def with_cache(problem: "Problem", space: "Space", room: int) -> "Problem":
     """The problem with a prefix cache at the cuts that are worth it for this space."""
     from dataclasses import replace
 

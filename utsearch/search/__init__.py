@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from utsearch.errors import UserError
 from utsearch.pareto import Scale
@@ -41,6 +42,7 @@ __all__ = [
     "TrialEnded",
     "TrialStarted",
     "front_records",
+    "note_search",
     "open_study",
     "parse_bytes",
     "parse_size",
@@ -90,6 +92,9 @@ def search(
     rule: RegretRule | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     started: float | None = None,
+    until: int | None = None,
+    stream: int = 0,
+    orphaned: Callable[[], bool] = lambda: False,
 ) -> str:
     """Run trials until the budget is used up; returns why it ended.
 
@@ -104,11 +109,15 @@ def search(
         rule: of early stopping; None for `RegretRule()`.
         on_event: is told what happens.
         started: `time.monotonic()` from which a budget of time counts.
+        until: for workers that share a budget: how many counted trials the study shall have in the end.
+        stream: number of a worker, so that several draw different designs.
+        orphaned: whether who started this worker is gone; it then ends after its trial.
     """
     before = len(study.records())
-    study.optuna.sampler = make_sampler(sampler, space.parameters, seed + before)  # or going on would repeat itself
-    made_by = {key: problem.settings[key] for key in FREE if key in problem.settings}
-    note_session(study, sampler=sampler, seed=seed, max_params=max_params, trials_before=before, **made_by)
+    own = seed + before + 1_000_003 * stream  # going on, and other workers, would repeat the same designs
+    study.optuna.sampler = make_sampler(sampler, space.parameters, own)
+    if until is None:
+        note_search(problem, study, sampler=sampler, seed=seed, max_params=max_params)
     worker = Worker(
         problem,
         space,
@@ -116,12 +125,20 @@ def search(
         budget,
         seed=seed,
         max_params=max_params,
+        until=until,
+        orphaned=orphaned,
         rule=rule or RegretRule(),
         on_event=on_event,
         started=time.monotonic() if started is None else started,
     )
     with quiet():
         return worker.run()
+
+
+def note_search(problem: ProblemLike, study: Study, **asked: Any) -> None:
+    """Add this session to the study's history: what was asked for, where, by which command and with which versions."""
+    made_by = {key: problem.settings[key] for key in FREE if key in problem.settings}
+    note_session(study, **asked, trials_before=len(study.records()), **made_by)
 
 
 def _check_on_backbone(problem: ProblemLike, space: Space) -> None:

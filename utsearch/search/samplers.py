@@ -39,7 +39,7 @@ def make_sampler(name: str, parameters: Mapping[str, tuple[Any, ...]], seed: int
     """
     check_sampler(name)
     with experiments_allowed():
-        inner = _MAKERS[name](seed)
+        inner = _MAKERS[name](seed % 2**32)  # what numpy takes
     return FlatSampler(inner, {key: _distribution(choices) for key, choices in parameters.items()})
 
 

@@ -1,8 +1,9 @@
 """A stored study: what made it, its trials as records, and the weights it kept."""
 
+import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,7 @@ from utsearch.search.storage import (
 from utsearch.space import Space
 
 FORMAT = 1
+SESSION = "session/"
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)  # tuner parameters, validation top-1
 FREE = ("versions", "machine")  # recorded, but another machine or library version may go on
 
@@ -53,8 +55,14 @@ class Study:
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
-        """When, where and by which command it was searched."""
-        return list(self.optuna.user_attrs.get("sessions", []))
+        """When, where and by which command it was searched, the earliest first."""
+        kept = self.optuna.user_attrs
+        return [kept[key] for key in sorted(kept) if key.startswith(SESSION)]
+
+    @property
+    def space_text(self) -> str:
+        """The space's file, as it was when the study was made."""
+        return str(self._attribute("space_text"))
 
     def records(self) -> list[Record]:
         """All trials in their order."""
@@ -151,12 +159,18 @@ def note_session(study: Study, **facts: Any) -> None:
     """Add a session to the study's history."""
     session = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(Path(part).name if i == 0 else part for i, part in enumerate(sys.argv)),
+        "command": command_line(sys.argv),
         "host": platform.node(),
         **facts,
     }
+    key = f"{SESSION}{session['started']} {platform.node()} {os.getpid()}"  # its own, since workers write at once
     with database_errors(study.url):
-        study.optuna.set_user_attr("sessions", [*study.sessions, session])
+        study.optuna.set_user_attr(key, session)
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command as a study may keep it: no folder of the program, no password in a URL."""
+    return " ".join([Path(words[0]).name, *(shown(word) if "://" in word else word for word in words[1:])])
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from utsearch.design import Design, DesignError
 from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
+from utsearch.search.claim import rival_of
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
 from utsearch.search.queue import GIVEN, TIME_UP, give_back, recover
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
@@ -29,7 +30,11 @@ HOPELESS = 5  # failures in a row, before any success, after which going on woul
 
 @dataclass
 class Worker:
-    """Runs trials of one study until the budget is used up."""
+    """Runs trials of one study until the budget is used up.
+
+    Several workers that share a budget of trials are told `until` how many counted trials the study shall have; those
+    in training count, so that they end together, at most one trial each too many.
+    """
 
     problem: ProblemLike
     space: Space
@@ -37,10 +42,12 @@ class Worker:
     budget: Budget
     seed: int = 0
     max_params: int | None = None
+    until: int | None = None
     rule: RegretRule | None = field(default_factory=RegretRule)
     on_event: Callable[[Event], None] = lambda event: None
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
+    orphaned: Callable[[], bool] = lambda: False
 
     def run(self) -> str:
         """Search; returns why it ended. Ctrl-C gives the running trial back to the queue and is raised again."""
@@ -48,8 +55,11 @@ class Worker:
         ends: Counter[str] = Counter()
         repeats = 0
         while True:
-            if self.budget.used_up(ends["finished"] + ends["stopped"], self.clock() - begun):
+            if self._enough(ends["finished"] + ends["stopped"], self.clock() - begun):
                 reason = "the budget is used up"
+                break
+            if self.orphaned():
+                reason = "the search that started this worker is gone"
                 break
             status, why = self._one(begun)
             ends[status] += 1
@@ -61,6 +71,12 @@ class Worker:
                 raise StudyError(f"the first {HOPELESS} trials all failed, the last one because: {why}")
         self.on_event(SearchEnded(reason))
         return reason
+
+    def _enough(self, own: int, seconds: float) -> bool:
+        if self.until is None:
+            return self.budget.used_up(own, seconds)
+        counted = sum(r.status in ("finished", "stopped", "running") for r in self.study.records())
+        return counted >= self.until or self.budget.late(seconds)
 
     def _one(self, begun: float) -> tuple[str, str | None]:
         """One trial through `optimize`, the only way for Optuna to record its heartbeat."""
@@ -94,6 +110,7 @@ class _Attempt:
             if (known := self._known(resolved)) is not None:
                 return self._repeat(known)
             self._refuse_too_large(resolved)
+            self._refuse_in_training(resolved)
             self.worker.on_event(TrialStarted(record_of(self._frozen())))
             return float(resolved.n_params), self._train(resolved)
         except KeyboardInterrupt:
@@ -156,6 +173,15 @@ class _Attempt:
         limit = self.worker.max_params
         if limit is not None and resolved.n_params > limit:
             self._infeasible(f"{resolved.n_params:,} parameters, more than {limit:,}", float(resolved.n_params - limit))
+
+    def _refuse_in_training(self, resolved: ResolvedLike) -> None:
+        """Another worker may train the same design just now."""
+        key = (resolved.digest, self.worker.seed)
+        rival = rival_of(self.trial, key, lambda: self._others((TrialState.RUNNING,)))
+        if rival is not None:
+            reason = f"the same design as trial {rival.number}, which is in training"
+            self._keep(status="duplicate", reason=reason)
+            raise optuna.TrialPruned(reason)
 
     def _infeasible(self, reason: str, violation: float) -> None:
         self._keep(status="infeasible", reason=reason)

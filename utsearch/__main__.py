@@ -1,0 +1,5 @@
+"""`python -m utsearch`: the command line."""
+
+from utsearch.cli import main
+
+main()
