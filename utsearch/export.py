@@ -46,6 +46,7 @@ class PreprocessingCard(_Strict):
     resize: int = Field(gt=0, le=8192)
     crop: int = Field(gt=0, le=4096)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    protocol: str = ""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 

@@ -218,7 +218,7 @@ def test_pickled_sets_are_refused(name: str) -> None:
     [
         (
             "cubs:/data",
-            "no data set or folder 'cubs:/data'; there are mini-birds, .* NAME:ROOT with NAME one of cars, cifar100, cub",
+            "no data set or folder 'cubs:/data'; there are mini-birds, .* NAME one of cars, cifar100, cub",
         ),
         ("cub:/nowhere", r"no folder '/nowhere'; expected \[CUB_200_2011/\]images.txt"),
         ("torchvision:Nope:/x", "torchvision has no data set 'Nope'"),

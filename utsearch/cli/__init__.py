@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from utsearch.cli.data import data
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 for command in (search, pareto, evaluate, export, train, predict, sample):
     app.command()(command)
+app.add_typer(data)
 
 
 def main() -> None:

@@ -35,12 +35,14 @@ class Split:
 class Preprocessing:
     """What happens to an image before the network: short side to `resize`, centre crop to `crop` (pixels).
 
-    `interpolation` is nearest, bilinear, bicubic or lanczos, with antialiasing as Pillow does it.
+    `interpolation` is nearest, bilinear, bicubic or lanczos, with antialiasing as Pillow does; `protocol` is the name
+    of the protocol it follows, empty for utsearch's own.
     """
 
     resize: int
     crop: int
     interpolation: str = "bilinear"
+    protocol: str = ""
 
     def __post_init__(self) -> None:
         """Raise DataError for what cannot be done."""
@@ -50,8 +52,8 @@ class Preprocessing:
             raise DataError(f"cannot crop {self.crop} px from {self.resize} px")
 
     def describe(self) -> dict[str, Any]:
-        """For the records; the usual interpolation goes without saying."""
-        return {name: value for name, value in asdict(self).items() if value != "bilinear"}
+        """For the records; what is as usual goes without saying."""
+        return {name: value for name, value in asdict(self).items() if value not in ("bilinear", "")}
 
     @property
     def margin(self) -> int:

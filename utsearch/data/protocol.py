@@ -21,10 +21,10 @@ def preprocessing_of(
     Raises:
         DataError: unknown protocol, or an interpolation other than nearest, bilinear, bicubic and lanczos.
     """
-    if protocol is None:
+    if not protocol:
         return None
     if protocol == "vpt":
-        return Preprocessing(resize=round(img_size * 256 / 224), crop=img_size)
+        return Preprocessing(resize=round(img_size * 256 / 224), crop=img_size, protocol=protocol)
     if protocol == "timm":
-        return Preprocessing(int(img_size / (crop_pct or 0.875)), img_size, interpolation or "bilinear")
+        return Preprocessing(int(img_size / (crop_pct or 0.875)), img_size, interpolation or "bilinear", protocol)
     raise DataError(f"no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")

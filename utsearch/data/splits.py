@@ -48,8 +48,8 @@ def _draw(samples: Sequence[Sample], listing: Listing, part: str, seed: int) -> 
 def quotas(counts: dict[int, int], share: float, *, by_class: bool) -> dict[int, int]:
     """How many of each class are held out: at least one and not all.
 
-    By class, each share is rounded. Otherwise they are in all `share` of all images, rounded up, as CUB's 600 of 5994:
-    what is left over by rounding down goes to the largest remainders.
+    By class, each share is rounded. Otherwise the sum is `share` of all images, rounded up (600 of CUB's 5994): what is
+    left over by rounding down goes to the largest remainders.
     """
     exact = {label: share * n for label, n in counts.items()}
     if by_class:
