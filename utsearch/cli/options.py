@@ -28,7 +28,7 @@ DatasetName = Annotated[
     str,
     typer.Option(
         help="mini-birds, mini-cars, mini-flowers; NAME:ROOT for an official layout, such as cub:/data/CUB_200_2011 "
-        "(`data list` shows the names); or a folder [train|val|test]/CLASS/IMAGE."
+        "(`data list` shows the names); or a folder CLASS/IMAGE, or train/CLASS/IMAGE with val/ and test/ beside it."
     ),
 ]
 Classes = Annotated[int | None, typer.Option(min=2, help="Search on so many classes of the set.")]

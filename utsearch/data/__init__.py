@@ -5,11 +5,12 @@ from utsearch.data.open import open_dataset
 from utsearch.data.protocol import PROTOCOLS, preprocessing_of
 from utsearch.data.subset import WHOLE, Subset
 from utsearch.data.transform import centre_crop, evaluation_transform, normalise
-from utsearch.data.views import view_bank
+from utsearch.data.views import Augmentation, view_bank
 
 __all__ = [
     "PROTOCOLS",
     "WHOLE",
+    "Augmentation",
     "DataError",
     "Dataset",
     "Preprocessing",
