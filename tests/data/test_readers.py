@@ -18,6 +18,7 @@ from image_trees import (
     write_vpt,
     write_vtab,
 )
+from scipy.io import savemat
 from torchvision.datasets import FakeData, Flowers102, StanfordCars
 
 from utsearch.data import DataError, open_dataset
@@ -284,3 +285,12 @@ def test_official_sizes_are_those_of_the_published_splits() -> None:
         each, extra = divmod(reader.official["train"], reader.classes)
         counts = {c: each + (c < extra) for c in range(reader.classes)}
         assert sum(quotas(counts, 0.1, by_class=False).values()) == val
+
+
+def test_lists_of_one_image_and_of_unequal_lengths(tmp_path: Path) -> None:
+    base = write_dogs(tmp_path / "set", test=1)
+    savemat(base / "test_list.mat", {"file_list": "n02085620-Chihuahua/n02085620_4.jpg", "labels": 1})
+    assert rows(read(f"dogs:{base}"), "test") == [("n02085620_4.jpg", "Chihuahua")]
+    savemat(base / "test_list.mat", {"file_list": "n02085620-Chihuahua/n02085620_4.jpg", "labels": [1, 1]})
+    with pytest.raises(DataError, match=r"test_list.mat: 1 files and 2 labels"):
+        read(f"dogs:{base}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from utsearch.data.dataset import DataError
@@ -53,12 +54,10 @@ def mat_file(path: Path) -> dict[str, Any]:
     """The variables of a MATLAB file.
 
     Raises:
-        DataError: scipy is not installed, or the file is missing or damaged.
+        DataError: the file is missing or damaged.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise DataError(f"{path.name} needs scipy to be read: pip install 'utsearch[data]'") from error
+    from scipy.io import loadmat
+
     try:
         return dict(loadmat(path, squeeze_me=True))
     except Exception as error:  # scipy raises whatever the bytes lead it to
@@ -70,7 +69,7 @@ def mat_column(variables: Mapping[str, Any], name: str, path: Path) -> list[Any]
     if name not in variables:
         have = ", ".join(key for key in variables if not key.startswith("__"))
         raise DataError(f"{path}: expected a variable {name!r}, found {have}")
-    return list(variables[name].reshape(-1))
+    return list(np.asarray(variables[name]).reshape(-1))
 
 
 def json_file(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Stanford Dogs (Khosla et al. 2011): 120 breeds."""
 
+from utsearch.data.dataset import DataError
 from utsearch.data.layout import base_folder, mat_column, mat_file
 from utsearch.data.listing import Files, Listing, build
 from utsearch.data.reader import Archive, Reader
@@ -18,6 +19,8 @@ def read(where: str) -> Listing:
         variables = mat_file(path)
         files = [str(name) for name in mat_column(variables, "file_list", path)]
         labels = [int(label) for label in mat_column(variables, "labels", path)]
+        if len(files) != len(labels):
+            raise DataError(f"{path}: {len(files)} files and {len(labels)} labels; unpack the set again")
         splits[part] = [(f"Images/{name}", label) for name, label in zip(files, labels, strict=True)]
         names |= {
             label: name.split("/")[0].partition("-")[2] or name for name, label in zip(files, labels, strict=True)
