@@ -1,7 +1,7 @@
 """Splits that a set lacks are drawn from train, stratified over the classes and fixed by a seed."""
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,7 +31,10 @@ def complete(listing: Listing, *, seed: int) -> Listing:
 def _draw(samples: Sequence[Sample], listing: Listing, part: str, seed: int) -> tuple[list[Sample], list[Sample]]:
     """Move a share of each class to another split."""
     rng = np.random.default_rng([seed, SPLITS.index(part)])
-    counts = Counter(label for _, label in samples)
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, sample in enumerate(samples):
+        members[sample.label].append(i)
+    counts = {label: len(found) for label, found in members.items()}
     if small := [label for label, n in sorted(counts.items()) if n < 2]:
         raise DataError(
             f"{listing.where}: {listing.class_names[small[0]]!r} has too few images to hold out a {part} split; add "
@@ -40,8 +43,7 @@ def _draw(samples: Sequence[Sample], listing: Listing, part: str, seed: int) -> 
     quota = quotas(counts, listing.held_out, by_class=listing.by_class)
     held: set[int] = set()
     for label in sorted(counts):
-        members = [i for i, sample in enumerate(samples) if sample.label == label]
-        held.update(rng.permutation(members)[: quota[label]].tolist())
+        held.update(rng.permutation(members[label])[: quota[label]].tolist())
     return [s for i, s in enumerate(samples) if i not in held], [s for i, s in enumerate(samples) if i in held]
 
 
