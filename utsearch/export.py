@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -45,6 +45,8 @@ class PreprocessingCard(_Strict):
 
     resize: int = Field(gt=0, le=8192)
     crop: int = Field(gt=0, le=4096)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    protocol: str = ""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -157,7 +159,7 @@ def load(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") 
         reason = " ".join(str(error).split())
         raise ExportError(f"{root / WEIGHTS} does not fit the design {card.design!r}: {reason}") from error
     model = Classifier(backbone, head, tuned).requires_grad_(False).eval().to(device)
-    size = Preprocessing(resize=card.preprocessing.resize, crop=card.preprocessing.crop)
+    size = Preprocessing(card.preprocessing.resize, card.preprocessing.crop, card.preprocessing.interpolation)
     transform = evaluation_transform(size, card.preprocessing.mean, card.preprocessing.std)
     return Loaded(model, transform, tuple(card.class_names), card)
 

@@ -12,29 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from utsearch.cli import main
-
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Call the command line in an empty folder; returns exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "160")
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["utsearch", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = exit_.code if isinstance(exit_.code, int) else 1
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def images(folder: Path, classes: int = 3, each: int = 8) -> Path:
@@ -139,6 +118,10 @@ MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "unknown data": (["search", "--dataset", "mini-fish"], r"no data set or folder 'mini-fish'; there are mini-birds"),
     "no images": (folder_without_images, r"found images of 0 classes"),
     "backbone": (["search", "--backbone", "vit_mni"], r"no model 'vit_mni'"),
+    "protocol": (["search", "--protocol", "vtp"], r"no protocol 'vtp'; there are vpt, timm"),
+    "subset": (["search", "--shots", "3", "--fraction", "0.5"], r"takes shots or a fraction, not both"),
+    "reader": (["data", "check", "cup", "--root", "."], r"no reader 'cup'; did you mean cub\?"),
+    "fetch": (["data", "fetch", "cars", "--root", "."], r"cannot be downloaded for you: .*Kaggle"),
     "device": (["search", "--device", "banana"], r"no device 'banana'"),
     "study": (["pareto", "--study", "nothing"], r"no study 'nothing'"),
     "no studies": (["pareto"], r"no studies in studies"),
@@ -179,7 +162,9 @@ def test_exit_code_reaches_the_shell() -> None:
     assert done.stderr.startswith("error: --budget 'banana'")
 
 
-@pytest.mark.parametrize("command", ["", "search", "pareto", "export", "predict", "sample"])
+@pytest.mark.parametrize(
+    "command", ["", "search", "pareto", "export", "predict", "sample", "data list", "data check", "data fetch"]
+)
 def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
     code = (
         "import sys; sys.argv = ['cli.py', *sys.argv[1:], '--help']\n"
@@ -189,7 +174,7 @@ def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
         "heavy = {'torch', 'timm', 'optuna', 'plotly', 'numpy', 'sqlalchemy', 'PIL'} & set(sys.modules)\n"
         "print('heavy:', sorted(heavy))"
     )
-    words = [command] if command else []
+    words = command.split()
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert "heavy: []" in done.stdout
     assert not command or "Example: python cli.py" in " ".join(done.stdout.split())

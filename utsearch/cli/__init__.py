@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from utsearch.cli.data import data
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 for command in (search, pareto, evaluate, export, train, worker, predict, sample):
     app.command()(command)
+app.add_typer(data)
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ def problem_of(study: "Study", device: str) -> "Problem":
     Raises:
         StudyError: data, backbone or recipe are not the recorded ones any more; the differences are shown.
     """
+    from utsearch.data import Subset
     from utsearch.search.storage import StudyError
     from utsearch.search.study import compare
     from utsearch.training import Recipe, open_problem
@@ -20,7 +21,15 @@ def problem_of(study: "Study", device: str) -> "Problem":
     settings = study.settings
     recipe = Recipe.from_dict(settings["recipe"])
     dataset, backbone = settings["dataset"]["name"], settings["backbone"]["name"]
-    problem = open_problem(dataset, backbone, recipe=recipe, device=device, seed=settings["seed"])
+    problem = open_problem(
+        dataset,
+        backbone,
+        recipe=recipe,
+        device=device,
+        seed=settings["seed"],
+        subset=Subset(**settings["dataset"].get("subset", {})),
+        protocol=settings["preprocessing"].get("protocol"),
+    )
     recorded = {key: value for key, value in settings.items() if key in problem.settings}
     if differences := compare(recorded, problem.settings):
         raise StudyError(f"study {study.name!r} was made with other settings:\n" + "\n".join(differences))

@@ -30,7 +30,20 @@ BudgetText = Annotated[
 ]
 SpaceName = Annotated[str, typer.Option(help="A file of search_spaces/, or the path of a TOML file.")]
 DatasetName = Annotated[
-    str, typer.Option(help="mini-birds, mini-cars, mini-flowers, or a folder [train|val|test]/CLASS/IMAGE.")
+    str,
+    typer.Option(
+        help="mini-birds, mini-cars, mini-flowers; NAME:ROOT for an official layout, such as cub:/data/CUB_200_2011 "
+        "(`data list` shows the names); or a folder CLASS/IMAGE, or train/CLASS/IMAGE with val/ and test/ beside it."
+    ),
+]
+Classes = Annotated[int | None, typer.Option(min=2, help="Search on so many classes of the set.")]
+Shots = Annotated[int | None, typer.Option(min=1, help="Search on so many training images of each class.")]
+Fraction = Annotated[float | None, typer.Option(help="Or on this share of them, above 0 and at most 1.")]
+ValShots = Annotated[int | None, typer.Option(min=1, help="Validate on so many images of each class. [default: all]")]
+SubsetSeed = Annotated[int, typer.Option(help="Of the choice of classes and images; larger subsets contain smaller.")]
+Protocol = Annotated[
+    str | None,
+    typer.Option(help="vpt (resize 256, crop 224) or timm (the backbone's own evaluation). [default: utsearch's own]"),
 ]
 BackboneName = Annotated[str, typer.Option(help="vit_mini (embedded) or any ViT-like timm model.")]
 NewStudyName = Annotated[str | None, typer.Option("--study", help="Its name. [default: dataset-backbone-space]")]

@@ -10,20 +10,30 @@ from utsearch.cli.options import (
     BackboneName,
     BudgetText,
     Cache,
+    Classes,
     DatasetName,
     Device,
+    Fraction,
     MaxParams,
     NewStudyName,
+    Protocol,
     RecipeText,
     SamplerName,
     Seed,
+    Shots,
     SpaceName,
     Storage,
     Studies,
+    SubsetSeed,
     Threads,
+    ValShots,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from utsearch.data import Subset
+    from utsearch.search import Budget, Study
     from utsearch.space import Space
     from utsearch.training import Problem
 
@@ -43,6 +53,12 @@ def search(
     cache: Cache = "1g",
     recipe: RecipeText = "",
     threads: Threads = None,
+    classes: Classes = None,
+    shots: Shots = None,
+    fraction: Fraction = None,
+    val_shots: ValShots = None,
+    subset_seed: SubsetSeed = 0,
+    protocol: Protocol = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the study: one per GPU, or the CPU's cores shared out.")
     ] = 1,
@@ -50,14 +66,17 @@ def search(
     """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
 
     Example: python cli.py search --dataset mini-cars --budget 30m --study cars
-    """
-    import time
 
-    from utsearch.cli.look import about_of, print_result
+    Example: python cli.py search --dataset cub:/data/CUB_200_2011 --classes 40 --shots 16 --protocol vpt
+    """
+    import re
+    import time
+    from functools import partial
+
+    from utsearch.cli.look import print_result
     from utsearch.cli.opening import use_threads
     from utsearch.cli.workers import run_workers, share, worker_words
-    from utsearch.report.board import board
-    from utsearch.report.live import display
+    from utsearch.data import Subset
     from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
@@ -68,43 +87,48 @@ def search(
     largest = None if max_params is None else parse_size(max_params)
     room = parse_bytes(cache)
     use_threads(threads)
-    problem, chosen = _open(space, dataset, backbone, recipe, device, seed)
+    subset = Subset(classes, shots, fraction, val_shots, subset_seed)
+    problem, chosen = _open(space, dataset, backbone, recipe, device, seed, subset, protocol)
     problem = with_cache(problem, chosen, room)
-    name = study or f"{Path(dataset).name}-{backbone}-{chosen.name}".replace("/", "-")
+    name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{chosen.name}")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
-    progress = board(about_of(opened), opened.records(), trials=limit.trials, seconds=limit.seconds, started=started)
-    on_event = display(progress)
-    interrupted = False
-    try:
-        with on_event:
-            if workers == 1:
-                reason = run_search(
-                    problem,
-                    chosen,
-                    opened,
-                    limit,
-                    sampler=sampler,
-                    seed=seed,
-                    max_params=largest,
-                    on_event=on_event,
-                    started=started,
-                )
-            else:
-                note_search(problem, opened, sampler=sampler, seed=seed, max_params=largest)
-                words = worker_words(opened, limit, time.monotonic() - started, studies, cache)
-                reason = run_workers(opened, share(words, workers, device, threads), storage, on_event)
-    except KeyboardInterrupt:
-        interrupted, reason = True, "interrupted; the running trial is queued again, and the same command goes on"
-    print(f"\n{reason[0].upper()}{reason[1:]}.")
+    run: Callable[..., str] = partial(
+        run_search, problem, chosen, opened, limit, sampler=sampler, seed=seed, max_params=largest, started=started
+    )
+    if workers > 1:
+        note_search(problem, opened, sampler=sampler, seed=seed, max_params=largest)
+        words = worker_words(opened, limit, time.monotonic() - started, studies, cache)
+        run = partial(run_workers, opened, share(words, workers, device, threads), storage)
+    reason = _run(opened, run, limit, started)
+    said = reason or "interrupted; the running trial is queued again, and the same command goes on"
+    print(f"\n{said[0].upper()}{said[1:]}.")
     print_result(opened)
-    if interrupted:
+    if reason is None:
         raise typer.Exit(130)
 
 
-def _open(space: str, dataset: str, backbone: str, recipe: str, device: str, seed: int) -> "tuple[Problem, Space]":
+def _run(opened: "Study", run: "Callable[..., str]", limit: "Budget", started: float) -> str | None:
+    """Search with a live display; why it ended, or None for Ctrl-C."""
+    from utsearch.cli.look import about_of
+    from utsearch.report.board import board
+    from utsearch.report.live import display
+
+    progress = board(about_of(opened), opened.records(), trials=limit.trials, seconds=limit.seconds, started=started)
+    on_event = display(progress)
+    try:
+        with on_event:
+            return run(on_event=on_event)
+    except KeyboardInterrupt:
+        return None
+
+
+def _open(
+    space: str, dataset: str, backbone: str, recipe: str, device: str, seed: int, subset: "Subset", protocol: str | None
+) -> "tuple[Problem, Space]":
     """The problem and the space; a wrong space or recipe is found before the data are read."""
     from utsearch.backbones import GROUPS
+    from utsearch.cli.progress import bar
     from utsearch.forms import info
     from utsearch.space import load_space
     from utsearch.training import Recipe, open_problem
@@ -112,7 +136,17 @@ def _open(space: str, dataset: str, backbone: str, recipe: str, device: str, see
     load_space(space, info())
     changed = Recipe.parse(recipe)
     print(f"reading {dataset} for {backbone} …", flush=True)
-    problem = open_problem(dataset, backbone, recipe=changed, device=device, seed=seed)
+    with bar() as shown:
+        problem = open_problem(
+            dataset,
+            backbone,
+            recipe=changed,
+            device=device,
+            seed=seed,
+            subset=subset,
+            protocol=protocol,
+            progress=shown,
+        )
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
 
 

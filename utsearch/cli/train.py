@@ -48,6 +48,7 @@ def train(
 
 def _repeat(config: Path, out: Path | None, device: str) -> None:
     """The run behind an export, and whether it gives the recorded accuracy again."""
+    from utsearch.data import Subset
     from utsearch.design import Design
     from utsearch.errors import UserError
     from utsearch.export import read_card
@@ -59,7 +60,13 @@ def _repeat(config: Path, out: Path | None, device: str) -> None:
         raise UserError(f"{config} does not say how it was made: it has no {', '.join(missing)}")
     recipe = Recipe.from_dict(made["recipe"])
     problem = open_problem(
-        made["dataset"]["name"], card.backbone.name, recipe=recipe, device=device, seed=made["views_seed"]
+        made["dataset"]["name"],
+        card.backbone.name,
+        recipe=recipe,
+        device=device,
+        seed=made["views_seed"],
+        subset=Subset(**made["dataset"].get("subset", {})),
+        protocol=card.preprocessing.protocol,
     )
     _same_data(card, problem)
     top1 = _train(problem, Design.parse(card.design), made["seed"], out, until=card.metrics.epoch).top1

@@ -1,11 +1,14 @@
 """One data set: three splits that never overlap, of which the search sees two."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from utsearch.errors import UserError
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 class DataError(UserError):
@@ -30,10 +33,27 @@ class Split:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to an image before the network: short side to `resize`, centre crop to `crop` (pixels)."""
+    """What happens to an image before the network: short side to `resize`, centre crop to `crop` (pixels).
+
+    `interpolation` is nearest, bilinear, bicubic or lanczos, with antialiasing as Pillow does; `protocol` is the name
+    of the protocol it follows, empty for utsearch's own.
+    """
 
     resize: int
     crop: int
+    interpolation: str = "bilinear"
+    protocol: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise DataError for what cannot be done."""
+        if self.interpolation not in INTERPOLATIONS:
+            raise DataError(f"no interpolation {self.interpolation!r}; there are {', '.join(INTERPOLATIONS)}")
+        if not 0 < self.crop <= self.resize:
+            raise DataError(f"cannot crop {self.crop} px from {self.resize} px")
+
+    def describe(self) -> dict[str, Any]:
+        """For the records; what is as usual goes without saying."""
+        return {name: value for name, value in asdict(self).items() if value not in ("bilinear", "")}
 
     @property
     def margin(self) -> int:
@@ -45,7 +65,8 @@ class Preprocessing:
 class Dataset:
     """Train and val are open; test is opened by `read_test` alone, which only a final evaluation calls.
 
-    `fingerprint` covers files, labels and splits (for a synthetic set: its version, seed and sizes).
+    `fingerprint` covers files, labels, splits and subset (for a synthetic set: its version, seed and sizes); `subset`
+    is what was asked for (`Subset.describe`), empty for the whole set.
     """
 
     name: str
@@ -56,6 +77,7 @@ class Dataset:
     fingerprint: str
     synthetic: bool
     read_test: Callable[[], Split]
+    subset: dict[str, int | float] = field(default_factory=dict)
 
     @property
     def n_classes(self) -> int:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from utsearch.data import procedural
 from utsearch.data.dataset import Dataset, Preprocessing, Split
+from utsearch.data.subset import WHOLE, Subset
 
 
 def names() -> tuple[str, ...]:
@@ -15,24 +16,37 @@ def names() -> tuple[str, ...]:
     return procedural.NAMES
 
 
-def open_mini(name: str, *, img_size: int, seed: int = 0) -> Dataset:
+def open_mini(name: str, *, img_size: int, seed: int = 0, subset: Subset = WHOLE) -> Dataset:
     """Render train and val of a synthetic set; test is another stream and is rendered when it is asked for."""
     preprocessing = Preprocessing(resize=img_size, crop=img_size)
+    class_names = procedural.class_names(name)
 
-    def split(part: str) -> Split:
+    def whole(part: str) -> Split:
         pixels, labels = procedural.render(name, part, seed=seed)
         return Split(_fit(pixels, img_size, preprocessing.margin), labels)
 
+    train = whole("train")
+    classes = subset.choose_classes(train.labels.tolist(), len(class_names))
     return Dataset(
         name=name,
-        class_names=procedural.class_names(name),
+        class_names=tuple(class_names[c] for c in classes),
         preprocessing=preprocessing,
-        train=split("train"),
-        val=split("val"),
-        fingerprint=_fingerprint(name, seed),
+        train=_restrict(train, subset, classes, "train"),
+        val=_restrict(whole("val"), subset, classes, "val"),
+        fingerprint=_fingerprint(name, seed, subset),
         synthetic=True,
-        read_test=lambda: split("test"),
+        read_test=lambda: _restrict(whole("test"), subset, classes, "test"),
+        subset=subset.describe(),
     )
+
+
+def _restrict(split: Split, subset: Subset, classes: list[int], part: str) -> Split:
+    """The chosen images of a split, their classes numbered anew."""
+    if subset.whole:
+        return split
+    chosen = torch.tensor(subset.choose(split.labels.tolist(), classes, part))
+    number = {old: new for new, old in enumerate(classes)}
+    return Split(split.pixels[chosen], torch.tensor([number[label] for label in split.labels[chosen].tolist()]))
 
 
 def _fit(pixels: Tensor, img_size: int, margin: int) -> Tensor:
@@ -43,7 +57,9 @@ def _fit(pixels: Tensor, img_size: int, margin: int) -> Tensor:
     return F.pad(images, (margin,) * 4, mode="reflect").round().clamp(0, 255).to(torch.uint8)
 
 
-def _fingerprint(name: str, seed: int) -> str:
+def _fingerprint(name: str, seed: int, subset: Subset) -> str:
     """The recipe of the pixels, not their bytes: rounding may differ by one level between machines."""
     text = f"{name} {procedural.VERSION} seed={seed} {sorted(procedural.SIZES[name].items())}"
+    if not subset.whole:
+        text += f" {sorted(subset.describe().items())}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
@@ -9,15 +10,47 @@ from torchvision.transforms.v2 import functional as TF
 from utsearch.data.dataset import Preprocessing
 
 
-def fit(image: Image.Image, resize: int) -> Tensor:
-    """Any Pillow image, upright and in RGB, short side to `resize`, as a uint8 square (3, resize, resize)."""
-    upright = ImageOps.exif_transpose(image).convert("RGB")
-    return TF.pil_to_tensor(TF.center_crop(TF.resize(upright, [resize]), [resize]))
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow image, upright and in 8-bit RGB.
+
+    16-bit grey is scaled (Pillow would clip it), a palette loses its transparency and CMYK is converted as Pillow does.
+
+    Raises:
+        ValueError: the image has floating point pixels, whose range nothing tells.
+    """
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I"):  # 16-bit grey; PNG and TIFF open as I;16 or, in older Pillow, as I
+        grey = np.asarray(turned).astype(np.int64)
+        turned = Image.fromarray((grey.clip(0, 65535) >> 8).astype(np.uint8))
+    elif turned.mode == "F":
+        raise ValueError("floating point pixels; save it as 8 or 16 bit")
+    elif turned.mode in ("P", "PA") or "transparency" in turned.info:
+        turned = turned.convert("RGBA")
+    return turned.convert("RGB")
+
+
+def fit(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
+    """Any Pillow image, short side to `resize`, as a uint8 square (3, resize, resize).
+
+    The square lies where its own `centre_crop` is the centre crop of the whole resized image, to the pixel.
+    """
+    side, crop = preprocessing.resize, preprocessing.crop
+    resized = TF.resize(
+        upright_rgb(image), [side], interpolation=TF.InterpolationMode(preprocessing.interpolation), antialias=True
+    )
+    width, height = resized.size
+    left, top = (_square_start(length, side, crop) for length in (width, height))
+    return TF.pil_to_tensor(resized.crop((left, top, left + side, top + side)))
+
+
+def _square_start(length: int, side: int, crop: int) -> int:
+    start = round((length - crop) / 2) - round((side - crop) / 2)
+    return min(max(start, 0), length - side)
 
 
 def centre_crop(pixels: Tensor, crop: int) -> Tensor:
-    """(…, side, side) to the central (…, crop, crop)."""
-    start = (pixels.shape[-1] - crop) // 2
+    """(…, side, side) to the central (…, crop, crop), rounding half to even as torchvision does."""
+    start = round((pixels.shape[-1] - crop) / 2)
     return pixels[..., start : start + crop, start : start + crop]
 
 
@@ -32,7 +65,7 @@ def evaluation_transform(
     """The transform of validation for one Pillow image: float (3, crop, crop)."""
 
     def transform(image: Image.Image) -> Tensor:
-        pixels = centre_crop(fit(image, preprocessing.resize), preprocessing.crop)
+        pixels = centre_crop(fit(image, preprocessing), preprocessing.crop)
         return normalise(pixels[None], mean, std)[0]
 
     return transform

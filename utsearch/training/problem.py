@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from utsearch.backbones import Backbone, load_backbone
-from utsearch.data import Dataset, open_dataset, view_bank
+from utsearch.data import WHOLE, Dataset, Subset, open_dataset, preprocessing_of, view_bank
 from utsearch.design import Design
 from utsearch.forms import catalogue
 from utsearch.training.device import choose_device
@@ -56,10 +56,11 @@ class Problem:
                 "classes": dataset.n_classes,
                 "train": len(dataset.train),
                 "val": len(dataset.val),
+                **({"subset": dataset.subset} if dataset.subset else {}),
             },
             "class_names": list(dataset.class_names),
             "preprocessing": {
-                **asdict(dataset.preprocessing),
+                **dataset.preprocessing.describe(),
                 "mean": list(backbone.mean),
                 "std": list(backbone.std),
             },
@@ -166,9 +167,21 @@ def open_problem(
     recipe: Recipe | None = None,
     device: str = "auto",
     seed: int = 0,
+    subset: Subset = WHOLE,
+    protocol: str | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Problem:
-    """Load a backbone and a data set by name and put them on a device."""
+    """Load a backbone and a data set by name and put them on a device.
+
+    `subset` and `protocol` are those of `open_dataset` and `preprocessing_of`; `progress` is told how far decoding is.
+    """
     chosen = choose_device(device)
     loaded = load_backbone(backbone).to(chosen)
-    data = open_dataset(dataset, img_size=loaded.img_size)
+    config = getattr(loaded.model, "pretrained_cfg", None) or {}
+    preprocessing = preprocessing_of(
+        protocol, loaded.img_size, crop_pct=config.get("crop_pct"), interpolation=config.get("interpolation")
+    )
+    data = open_dataset(
+        dataset, img_size=loaded.img_size, subset=subset, preprocessing=preprocessing, progress=progress
+    )
     return Problem(loaded, data, recipe or Recipe(), chosen, seed)

@@ -1,0 +1,79 @@
+"""`check` finds what was put in."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from image_trees import write_cars, write_cifar100, write_cub, write_dogs, write_flowers, write_image
+
+from utsearch.data import DataError
+from utsearch.data.check import check
+from utsearch.data.readers import reader
+
+CUB = replace(reader("cub"), classes=3, official={"train": 15, "test": 6})  # as the miniature is written
+
+
+def test_a_whole_set_is_good(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    found = check(CUB, str(write_cub(tmp_path / "set")), lambda what, done, total: seen.append((done, total)))
+    assert found.good
+    assert (found.classes, found.images, found.per_class) == (3, {"train": 15, "test": 6}, (5, 5, 5))
+    assert seen[-1] == (21, 21)
+
+
+def test_counts_are_compared_with_the_official_ones(tmp_path: Path) -> None:
+    found = check(reader("cub"), str(write_cub(tmp_path / "set")))
+    assert found.problems == (
+        "3 classes; officially 200",
+        "15 train images; officially 5,994",
+        "6 test images; officially 5,794",
+    )
+
+
+def test_unreadable_and_missing_files_are_all_named(tmp_path: Path) -> None:
+    base = write_cub(tmp_path / "set")
+    images = sorted((base / "images").rglob("*.jpg"))
+    images[0].write_bytes(b"")
+    images[1].write_bytes(images[1].read_bytes()[:200])
+    images[2].unlink()
+    found = check(CUB, str(base))
+    assert not found.good
+    assert [file for file, _ in found.unreadable] == [str(path) for path in images[:3]]
+    assert all(why and "\n" not in why for _, why in found.unreadable)
+
+
+def test_one_image_under_two_names_in_two_splits(tmp_path: Path) -> None:
+    base = write_cub(tmp_path / "set")
+    one, two, *_, last = sorted((base / "images/001.Kind_1").iterdir())
+    shutil.copy(one, two)
+    shutil.copy(one, last)
+    found = check(CUB, str(base))
+    assert found.duplicates == ((f"images/001.Kind_1/{one.name}", f"images/001.Kind_1/{last.name}"),)
+    assert found.repeats == 1
+    assert not found.good
+
+
+def test_balance(tmp_path: Path) -> None:
+    for name, n in (("a", 2), ("b", 3), ("c", 9)):
+        for i in range(n):
+            write_image(tmp_path / name / f"{i}.png")
+    assert check(reader("folder"), str(tmp_path)).per_class == (2, 3, 9)
+
+
+def test_overlap_of_dogs_with_imagenet_is_noted(tmp_path: Path) -> None:
+    assert "ImageNet" in check(reader("dogs"), str(write_dogs(tmp_path / "set"))).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("flowers", write_flowers), ("cars", write_cars), ("cifar100", write_cifar100)]
+)
+def test_other_layouts_are_read_whole(tmp_path: Path, name: str, write: object) -> None:
+    assert callable(write)
+    found = check(reader(name), str(write(tmp_path / "set")))
+    assert (found.unreadable, found.duplicates, found.repeats) == ((), (), 0)
+
+
+def test_a_wrong_layout_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"found no setid.mat; expected"):
+        check(reader("flowers"), str(tmp_path))
