@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utsearch.backbones import Operation, Tuner
+from utsearch.backbones import Operation, Stage, Tuner
+from utsearch.backbones.folding import NORMS, add_weight, last_step, left_multiply, not_affine_at_the_end, not_linear
 
 
 class LoRA(Tuner):
@@ -50,6 +51,25 @@ class LoRA(Tuner):
     def refuses(cls, op: Operation, *, alpha: float = 8.0, **options: Any) -> str | None:
         """α = 0 would never learn."""
         return None if alpha else "with alpha=0 it never learns"
+
+    def fold(self, module: nn.Module) -> None:
+        """W + (α/r)·B·A; sequential (I + (α/r)·B·A)·W and the same of the bias."""
+        term = self.scale * self.up @ self.down
+        if self.stage is Stage.SEQUENTIAL:
+            left_multiply(last_step(module), torch.eye(len(term)).to(term) + term)
+        else:
+            add_weight(module, term)
+
+    @classmethod
+    def folds(cls, op: Operation, *, insert: str = "parallel", **options: Any) -> str | None:
+        """Parallel at a Linear; sequential after anything that ends with a Linear or a convolution."""
+        if insert == "parallel":
+            return not_linear(op)
+        return (
+            f"a norm does not mix channels, as it would have to at the {op}"
+            if op.kind in NORMS
+            else not_affine_at_the_end(op)
+        )
 
 
 def _read(op: Operation, insert: str) -> int:

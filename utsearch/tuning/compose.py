@@ -1,6 +1,6 @@
 """All tuners of one operation, in the order that the maths prescribes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,21 +35,27 @@ class Stack(nn.Module):
         """
         super().__init__()
         self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
-        self._norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
+        self.norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
         self._seen: Tensor | None = None
         for name, tuner in tuners.items():
             self.add_module(name, tuner)
         self._inputs, self._weights, self._parallel, self._sequential, self._scales = (
             tuple(tuner for tuner in tuners.values() if tuner.stage is stage) for stage in Stage
         )
-        self._reads_pre = any(tuner.reads_pre for tuner in tuners.values())
+        self.reads_pre = any(tuner.reads_pre for tuner in tuners.values())
         self.register_load_state_dict_pre_hook(_accept_bare)  # type: ignore[no-untyped-call]
+
+    def only(self, names: Iterable[str]) -> "Stack":
+        """The same stack with some of its tuners."""
+        norm = self.norm[0] if self.norm else None
+        left: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Stack(left, layout=self.layout, norm=norm, keeps_input=self.keeps_input, drop_path=self.drop_path)
 
     def forward(self, op: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The tuned operation; `op.untuned` is the frozen one."""
         if self.keeps_input:
             self._seen = x
-        pre = self._before_norm() if self._reads_pre else x
+        pre = self._before_norm() if self.reads_pre else x
         y = self._core(op, x, *args, **kwargs)
         if not (self._parallel or self._sequential or self._scales):
             return y
@@ -81,16 +87,16 @@ class Stack(nn.Module):
 
     def _normed(self, rows: Tensor) -> Tensor:
         """Rows of the trunk as the operation reads them."""
-        if not self._norm:
+        if not self.norm:
             return rows
-        normed: Tensor = self._norm[0](rows)
-        if self._reads_pre:
+        normed: Tensor = self.norm[0](rows)
+        if self.reads_pre:
             self._before_norm()  # they were seen, and nobody asks for them
         return normed
 
     def _before_norm(self) -> Tensor:
         """What the feeding norm read just now; taken once, so that nothing is kept alive."""
-        feeder: Any = self._norm[0].tuners
+        feeder: Any = self.norm[0].tuners
         seen, feeder._seen = feeder._seen, None
         return seen
 
