@@ -26,6 +26,7 @@ def classes(model: torch.nn.Module) -> list[type]:
         "mha|ffn:ssf + fc2:lora(2) + proj:ssf",
         "linears:lora(4) + linears:lora(2, insert=sequential) + linears|norms|stem|tail:ssf + mha|ffn:ssf",
         "mha|ffn:lora(3, insert=sequential)@1-2",
+        "k|v|fc2:ia3 + qkv|q|v:lora(2) + qkv|k:ssf + fc2:lora(2, rank_stabilised=true)",
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

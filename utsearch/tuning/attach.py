@@ -170,26 +170,37 @@ def attached(backbone: Backbone, design: Design | str, *, seed: int = 0, drop_pa
 
 def _stacks(resolved: Resolved, backbone: Backbone, seed: int, drop_path: float) -> dict[str, Stack]:
     """The tuners by path of their operation, and an empty stack at norms whose input is read."""
-    tuners: dict[Operation, dict[str, Tuner]] = {}
+    tuners: dict[str, dict[str, Tuner]] = {}
+    places: dict[str, dict[str, Operation]] = {}
     like = next(backbone.model.parameters())
     for op, name, cell in _named(resolved, backbone):
-        tuners.setdefault(op, {})[name] = _build(cell, op, seed, like)
-    read = {op.norm: Stack({}, keeps_input=True) for op, at in tuners.items() if any(t.reads_pre for t in at.values())}
-    stacks = {path: stack for path, stack in read.items() if path is not None}
-    for op, at in tuners.items():
-        norm = None if op.norm is None else backbone.model.get_submodule(op.norm)
-        stacks[op.path] = Stack(at, layout=op.layout, norm=norm, keeps_input=op.path in read, drop_path=drop_path)
+        tuners.setdefault(op.path, {})[name] = _build(cell, op, seed, like)
+        places.setdefault(op.path, {})[name] = op
+    first = {path: next(iter(at.values())) for path, at in places.items()}
+    read = {first[path].norm for path, at in tuners.items() if any(tuner.reads_pre for tuner in at.values())}
+    stacks = {path: Stack({}, keeps_input=True) for path in read if path is not None}
+    for path, at in tuners.items():
+        norm = first[path].norm
+        stacks[path] = Stack(
+            at,
+            layout=first[path].layout,
+            norm=None if norm is None else backbone.model.get_submodule(norm),
+            keeps_input=path in read,
+            drop_path=drop_path,
+            spans={name: op.span for name, op in places[path].items() if op.span is not None},
+        )
     return stacks
 
 
 def _named(resolved: Resolved, backbone: Backbone) -> Iterator[tuple[Operation, str, Cell]]:
-    """Operation, name and cell of every tuner; names are those of forms, numbered from the second on: `adapter2`."""
+    """Operation, name and cell of every tuner: `adapter`, from the second on `adapter2`, and `q_lora` on a span."""
     taken: Counter[tuple[str, str]] = Counter()
     for cell in resolved.cells:
         op = backbone.operations[cell.site, cell.block]
-        taken[op.path, cell.form] += 1
-        number = taken[op.path, cell.form]
-        yield op, cell.form if number == 1 else f"{cell.form}{number}", cell
+        name = cell.form if op.span is None else f"{cell.site}_{cell.form}"
+        taken[op.path, name] += 1
+        number = taken[op.path, name]
+        yield op, name if number == 1 else f"{name}{number}", cell
 
 
 def _build(cell: Cell, op: Operation, seed: int, like: Tensor) -> Tuner:
