@@ -28,7 +28,7 @@ CASES = [(site, text) for form in catalogue().values() for site in form.sites fo
 
 
 def test_the_forms_of_the_folder() -> None:
-    assert list(catalogue()) == ["adapter", "lora", "prefix", "prompt", "ssf"]
+    assert list(catalogue()) == ["adapter", "ia3", "lora", "prefix", "prompt", "ssf"]
     assert list(info()) == list(catalogue())
 
 

@@ -14,13 +14,14 @@ from utsearch.tuning import attached
 TARGETS = {"qkv": r".*attn\.qkv", "proj": r".*attn\.proj", "fc1": r".*fc1", "fc2": r".*fc2"}
 
 
+@pytest.mark.parametrize("stabilised", [False, True])
 @pytest.mark.parametrize("sites", ["qkv", "proj", "fc1", "fc2", "linears"])
-def test_it_is_pefts(build: Callable[..., Backbone], images: Tensor, sites: str) -> None:
+def test_it_is_pefts(build: Callable[..., Backbone], images: Tensor, sites: str, stabilised: bool) -> None:
     backbone, twin = build().to(images.device), build().to(images.device)
     pattern = "|".join(TARGETS.values()) if sites == "linears" else TARGETS[sites]
-    config = peft.LoraConfig(r=4, lora_alpha=6, target_modules=f"({pattern})")
+    config = peft.LoraConfig(r=4, lora_alpha=6, target_modules=f"({pattern})", use_rslora=stabilised)
     other = peft.get_peft_model(twin.model, config).double().eval()
-    with attached(backbone, f"{sites}:lora(4, alpha=6)") as tuned:
+    with attached(backbone, f"{sites}:lora(4, alpha=6, rank_stabilised={str(stabilised).lower()})") as tuned:
         for name, value in tuned.state_dict().items():
             path, _, part = name.rpartition(".lora.")
             layer = twin.model.get_submodule(path)

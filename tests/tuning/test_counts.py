@@ -20,6 +20,7 @@ def vit_base() -> Backbone:
         ("linear", 0),
         ("qkv:lora(8)", 294_912),
         ("qkv:lora(1)", 36_864),
+        ("k|v|fc2:ia3", 55_296),
         ("linears|norms|stem|tail:ssf", 205_824),
         ("mha|ffn:adapter(16)", 608_640),
         ("mha|ffn:adapter(4)", 165_984),

@@ -12,6 +12,7 @@ from utsearch.backbones import Backbone
 from utsearch.tuning import Tuned, attached
 
 DESIGNS = [
+    "k|v|fc2:ia3 + q|v:lora(2)",
     "qkv:lora(4) + block:adapter(4)",
     "mha:prefix(3) + mha:prompt(2) + linears|norms|stem|tail:ssf",
     "ffn:adapter(4, insert=parallel, read=pre) + mha:adapter(4, insert=parallel, read=pre) + mha:prompt(2)",

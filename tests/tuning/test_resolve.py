@@ -116,7 +116,7 @@ def _design(cells: list[Cell]) -> Design:
     [
         ("mha:lora(8) + mha:lorra(8)", "lorra", "did you mean lora"),
         ("mhaa:lora(8)", "mhaa", "did you mean mha"),
-        ("q:lora(8)", "q", "it has mha, ffn, block"),
+        ("gate:lora(8)", "gate", "it has mha, ffn, block"),
         ("mha|qkv:adapter(8)", "qkv", "adapter cannot stand at qkv, only at mha, ffn, block"),
         ("norms:lora(8)", "norms", "lora cannot stand at norm1"),
         ("mha:lora", "lora", "needs a rank"),

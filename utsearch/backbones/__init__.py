@@ -2,12 +2,14 @@
 
 from utsearch.backbones.load import Backbone, load_backbone
 from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Layout, Operation
-from utsearch.backbones.probe import GROUPS, SITES, describe
+from utsearch.backbones.probe import GROUPS, LINEAR_SITES, QKV, SITES, describe
 from utsearch.backbones.tuner import Stage, Tuner
 
 __all__ = [
     "GROUPS",
+    "LINEAR_SITES",
     "PLAIN_ATTENTION",
+    "QKV",
     "SITES",
     "Backbone",
     "BackboneError",

@@ -44,6 +44,7 @@ class Operation:
         norm: path of the norm whose output it reads, None where it reads the trunk itself.
         heads: attention heads (mha only).
         head_dim: channels of one head (mha only).
+        span: first and last + 1 of the module's output columns that it is, None where it is all of them.
         patch_values: numbers in one image patch, 3·P², the fan-in of the patch embedding.
     """
 
@@ -59,6 +60,7 @@ class Operation:
     heads: int | None = None
     head_dim: int | None = None
     patch_values: int = 0
+    span: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         """`mha of block 3`, `stem`."""

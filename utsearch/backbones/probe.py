@@ -5,20 +5,23 @@ Linear whose weight is read without calling it (BEiT's qkv) is no site, and nobo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from utsearch.backbones.operation import BackboneError, Operation
+from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Operation
 
 IN_BLOCK = {
     "mha": "attn",
     "ffn": "mlp",
     "block": "",
     "qkv": "attn.qkv",
+    "q": "attn.q_proj",
+    "k": "attn.k_proj",
+    "v": "attn.v_proj",
     "proj": "attn.proj",
     "fc1": "mlp.fc1",
     "fc2": "mlp.fc2",
@@ -28,6 +31,10 @@ IN_BLOCK = {
 AROUND = {"stem": ("patch_embed",), "tail": ("norm", "fc_norm")}
 LINEARS = ("qkv", "proj", "fc1", "fc2")
 SITES = (*IN_BLOCK, *AROUND)
+QKV = ("q", "k", "v")
+LINEAR_SITES = (*LINEARS, *QKV)
+# Attention whose fused projection gives all of q, then all of k, then all of v.
+FUSED = (PLAIN_ATTENTION, "timm.models.swin_transformer.WindowAttention")
 GROUPS = {"linears": LINEARS, "norms": ("norm1", "norm2")}
 
 
@@ -74,7 +81,24 @@ def describe(model: nn.Module, img_size: int) -> dict[tuple[str, int | None], Op
         for index, block in enumerate(blocks)
         for site, name in IN_BLOCK.items()
     ]
-    return {(operation.site, operation.block): operation for operation in found if operation is not None}
+    operations = {(op.site, op.block): op for op in found if op is not None}
+    spans = {(op.site, op.block): op for op in _spans(operations)}
+    order = {site: at for at, site in enumerate((*AROUND, *IN_BLOCK))}
+    return dict(
+        sorted(
+            (operations | spans).items(), key=lambda item: (item[0][1] is not None, item[0][1] or 0, order[item[0][0]])
+        )
+    )
+
+
+def _spans(operations: dict[tuple[str, int | None], Operation]) -> Iterator[Operation]:
+    """The q, k and v of every fused projection, as thirds of its columns."""
+    for (site, block), op in operations.items():
+        mha = operations.get(("mha", block))
+        if site == "qkv" and mha is not None and mha.kind in FUSED and op.d_out % 3 == 0:
+            third = op.d_out // 3
+            for at, part in enumerate(QKV):
+                yield replace(op, site=part, d_out=third, span=(at * third, (at + 1) * third))
 
 
 def _watch(model: nn.Module, modules: dict[str, nn.Module], img_size: int) -> dict[str, _Calls]:
@@ -119,7 +143,7 @@ def _inside(
     site: str, index: int, path: str, block: str, modules: dict[str, nn.Module], calls: dict[str, _Calls]
 ) -> Operation | None:
     """The operation of a site in a block, if it ran and fits."""
-    linear = site in LINEARS
+    linear = site in LINEAR_SITES
     if path not in modules or not _fits(path, calls, same=not linear) or linear != isinstance(modules[path], nn.Linear):
         return None
     x, module = calls[path].inputs[0], modules[path]

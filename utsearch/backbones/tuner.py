@@ -90,6 +90,20 @@ class Tuner(nn.Module):
         """Why it may not stand at an operation of one of its sites, or None."""
         return None
 
+    def fold(self, module: nn.Module) -> None:
+        """Change the frozen module's own parameters in place, so that it computes what it computed with this tuner.
+
+        Args:
+            module: the operation of a copied network, without tuners; for an operation with a `span`, a Linear of these
+                rows only. All tuners of earlier stages are folded into it already.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def folds(cls, op: Operation, **options: Any) -> str | None:
+        """Why it cannot be folded at this operation, or None; for each form whose `merges` says that it can."""
+        return None if cls.merges else f"{cls.name} is no change of weights"
+
     @classmethod
     def stage_of(cls, options: Mapping[str, Any]) -> Stage:
         """When a tuner with these options acts."""

@@ -7,20 +7,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utsearch.backbones import Operation, Tuner
+from utsearch.backbones import LINEAR_SITES, Operation, Stage, Tuner
+from utsearch.backbones.folding import NORMS, add_weight, last_step, left_multiply, not_affine_at_the_end, not_linear
 
 
 class LoRA(Tuner):
     """x' = OP(x) + (α/r)·B·A·x; sequential it reads OP(x) instead of x.
 
     On a Linear this is Hu et al.'s; on mha, ffn or block it is the same term beside a whole operation. Initial values:
-    A kaiming uniform (√5), B = 0. α is constant over ranks, as in the paper, so that one learning rate fits all.
+    A kaiming uniform (√5), B = 0. α is constant over ranks, as in the paper, so that one learning rate fits all;
+    `rank_stabilised` has α/√r instead (Kalajdzievski 2023, arXiv 2312.03732).
     """
 
     name = "lora"
     summary = "OP(x) + (α/r)·B·A·x"
     source = "Hu et al. 2021, arXiv 2106.09685"
-    sites = ("mha", "ffn", "block", "qkv", "proj", "fc1", "fc2")
+    sites = ("mha", "ffn", "block", *LINEAR_SITES)
     merges = True
 
     def __init__(
@@ -30,9 +32,10 @@ class LoRA(Tuner):
         *,
         alpha: float = 8.0,
         insert: Literal["parallel", "sequential"] = "parallel",
+        rank_stabilised: bool = False,
     ) -> None:
         super().__init__(insert=insert)
-        self.scale = alpha / rank
+        self.scale = alpha / (math.sqrt(rank) if rank_stabilised else rank)
         self.down = nn.Parameter(torch.empty(rank, _read(op, insert)))  # A
         self.up = nn.Parameter(torch.zeros(op.d_out, rank))  # B
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
@@ -50,6 +53,25 @@ class LoRA(Tuner):
     def refuses(cls, op: Operation, *, alpha: float = 8.0, **options: Any) -> str | None:
         """α = 0 would never learn."""
         return None if alpha else "with alpha=0 it never learns"
+
+    def fold(self, module: nn.Module) -> None:
+        """W + (α/r)·B·A; sequential (I + (α/r)·B·A)·W and the same of the bias."""
+        term = self.scale * self.up @ self.down
+        if self.stage is Stage.SEQUENTIAL:
+            left_multiply(last_step(module), torch.eye(len(term)).to(term) + term)
+        else:
+            add_weight(module, term)
+
+    @classmethod
+    def folds(cls, op: Operation, *, insert: str = "parallel", **options: Any) -> str | None:
+        """Parallel at a Linear; sequential after anything that ends with a Linear or a convolution."""
+        if insert == "parallel":
+            return not_linear(op)
+        return (
+            f"a norm does not mix channels, as it would have to at the {op}"
+            if op.kind in NORMS
+            else not_affine_at_the_end(op)
+        )
 
 
 def _read(op: Operation, insert: str) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from utsearch.backbones import SITES, Operation, Stage, Tuner
+from utsearch.backbones.folding import add_bias, last_step, not_affine_at_the_end, scale_rows
 
 
 class SSF(Tuner):
@@ -38,3 +39,13 @@ class SSF(Tuner):
     def num_params(cls, op: Operation, rank: int = 0, **options: Any) -> int:
         """2·d_out."""
         return 2 * op.d_out
+
+    def fold(self, module: nn.Module) -> None:
+        """γ ⊙ W and γ ⊙ b + β."""
+        scale_rows(last_step(module), self.scale)
+        add_bias(last_step(module), self.shift)
+
+    @classmethod
+    def folds(cls, op: Operation, **options: Any) -> str | None:
+        """Wherever the operation ends with weights of its own."""
+        return not_affine_at_the_end(op)

@@ -5,12 +5,14 @@ from utsearch.tuning.cells import Cell
 from utsearch.tuning.classifier import Classifier
 from utsearch.tuning.known import Known, fits, known, known_designs, peers
 from utsearch.tuning.learning import dead_parameters
+from utsearch.tuning.merge import Merged, largest_difference, merge
 from utsearch.tuning.resolve import Resolved, count, resolve
 
 __all__ = [
     "Cell",
     "Classifier",
     "Known",
+    "Merged",
     "Resolved",
     "Tuned",
     "attach",
@@ -20,6 +22,8 @@ __all__ = [
     "fits",
     "known",
     "known_designs",
+    "largest_difference",
+    "merge",
     "peers",
     "resolve",
 ]

@@ -1,6 +1,7 @@
 """Put a design's tuners on a frozen backbone, and take them off without a trace."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,12 @@ class Tuned:
     def n_params(self) -> int:
         """Learnt values, as built; the head is not counted."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def named_tuners(self) -> Iterator[tuple[str, Operation, Cell, Tuner]]:
+        """Name, operation, cell and tuner of every cell, in canonical order."""
+        for op, name, cell in _named(self.resolved, self.backbone):
+            tuner = getattr(self._stacks[op.path], name)
+            yield f"{op.path}.{name}", op, cell, tuner
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The tuners' parameters by name."""
@@ -163,23 +170,37 @@ def attached(backbone: Backbone, design: Design | str, *, seed: int = 0, drop_pa
 
 def _stacks(resolved: Resolved, backbone: Backbone, seed: int, drop_path: float) -> dict[str, Stack]:
     """The tuners by path of their operation, and an empty stack at norms whose input is read."""
-    tuners: dict[Operation, dict[str, Tuner]] = {}
-    for cell in resolved.cells:
-        op = backbone.operations[cell.site, cell.block]
-        at = tuners.setdefault(op, {})
-        at[_name(cell.form, at)] = _build(cell, op, seed, next(backbone.model.parameters()))
-    read = {op.norm: Stack({}, keeps_input=True) for op, at in tuners.items() if any(t.reads_pre for t in at.values())}
-    stacks = {path: stack for path, stack in read.items() if path is not None}
-    for op, at in tuners.items():
-        norm = None if op.norm is None else backbone.model.get_submodule(op.norm)
-        stacks[op.path] = Stack(at, layout=op.layout, norm=norm, keeps_input=op.path in read, drop_path=drop_path)
+    tuners: dict[str, dict[str, Tuner]] = {}
+    places: dict[str, dict[str, Operation]] = {}
+    like = next(backbone.model.parameters())
+    for op, name, cell in _named(resolved, backbone):
+        tuners.setdefault(op.path, {})[name] = _build(cell, op, seed, like)
+        places.setdefault(op.path, {})[name] = op
+    first = {path: next(iter(at.values())) for path, at in places.items()}
+    read = {first[path].norm for path, at in tuners.items() if any(tuner.reads_pre for tuner in at.values())}
+    stacks = {path: Stack({}, keeps_input=True) for path in read if path is not None}
+    for path, at in tuners.items():
+        norm = first[path].norm
+        stacks[path] = Stack(
+            at,
+            layout=first[path].layout,
+            norm=None if norm is None else backbone.model.get_submodule(norm),
+            keeps_input=path in read,
+            drop_path=drop_path,
+            spans={name: op.span for name, op in places[path].items() if op.span is not None},
+        )
     return stacks
 
 
-def _name(form: str, taken: Mapping[str, Tuner]) -> str:
-    """The form's name, numbered from the second on: `adapter`, `adapter2`."""
-    number = 1 + sum(tuner.name == form for tuner in taken.values())
-    return form if number == 1 else f"{form}{number}"
+def _named(resolved: Resolved, backbone: Backbone) -> Iterator[tuple[Operation, str, Cell]]:
+    """Operation, name and cell of every tuner: `adapter`, from the second on `adapter2`, and `q_lora` on a span."""
+    taken: Counter[tuple[str, str]] = Counter()
+    for cell in resolved.cells:
+        op = backbone.operations[cell.site, cell.block]
+        name = cell.form if op.span is None else f"{cell.site}_{cell.form}"
+        taken[op.path, name] += 1
+        number = taken[op.path, name]
+        yield op, name if number == 1 else f"{name}{number}", cell
 
 
 def _build(cell: Cell, op: Operation, seed: int, like: Tensor) -> Tuner:

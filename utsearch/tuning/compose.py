@@ -1,9 +1,12 @@
 """All tuners of one operation, in the order that the maths prescribes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from utsearch.backbones import BackboneError, Layout, Stage, Tuner
 
@@ -12,7 +15,8 @@ class Stack(nn.Module):
     """The tuners of one operation: x' = scale(OP'(input(x)) + Σ parallel(x) + Σ sequential(·)).
 
     Every parallel tuner reads the original x, every sequential one the same sum before it, so the order in which they
-    were written cannot matter. Rows that INPUT tuners add at the end are dropped after the operation.
+    were written cannot matter. A tuner of a span of the columns reads and changes those only. Rows that INPUT tuners
+    add at the end are dropped after the operation.
     """
 
     def __init__(
@@ -23,6 +27,7 @@ class Stack(nn.Module):
         norm: nn.Module | None = None,
         keeps_input: bool = False,
         drop_path: float = 0.0,
+        spans: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         """Take the tuners of one operation.
 
@@ -32,33 +37,49 @@ class Stack(nn.Module):
             norm: the norm that feeds the operation; held in a tuple, so that it is no child and no key changes.
             keeps_input: whether this is the stack of a norm whose input the next operation's tuner reads.
             drop_path: share of images for which a term is left out while training (Huang et al. 2016, 1603.09382).
+            spans: first and last + 1 of the output columns that a tuner changes, where these are not all of them.
         """
         super().__init__()
         self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
-        self._norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
+        self.norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
+        self.spans = dict(spans or {})
+        self._span_of = {tuner: self.spans[name] for name, tuner in tuners.items() if name in self.spans}
         self._seen: Tensor | None = None
         for name, tuner in tuners.items():
             self.add_module(name, tuner)
         self._inputs, self._weights, self._parallel, self._sequential, self._scales = (
             tuple(tuner for tuner in tuners.values() if tuner.stage is stage) for stage in Stage
         )
-        self._reads_pre = any(tuner.reads_pre for tuner in tuners.values())
+        self.reads_pre = any(tuner.reads_pre for tuner in tuners.values())
         self.register_load_state_dict_pre_hook(_accept_bare)  # type: ignore[no-untyped-call]
+
+    def only(self, names: Iterable[str]) -> "Stack":
+        """The same stack with some of its tuners."""
+        norm = self.norm[0] if self.norm else None
+        left: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Stack(
+            left,
+            layout=self.layout,
+            norm=norm,
+            keeps_input=self.keeps_input,
+            drop_path=self.drop_path,
+            spans={n: s for n, s in self.spans.items() if n in left},
+        )
 
     def forward(self, op: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The tuned operation; `op.untuned` is the frozen one."""
         if self.keeps_input:
             self._seen = x
-        pre = self._before_norm() if self._reads_pre else x
+        pre = self._before_norm() if self.reads_pre else x
         y = self._core(op, x, *args, **kwargs)
         if not (self._parallel or self._sequential or self._scales):
             return y
         y = self.layout.channels_last(y)
-        terms = [t.delta(self.layout.channels_last(pre if t.reads_pre else x)) for t in self._parallel]
-        y = sum(map(self._kept, terms), y)
-        y = sum([self._kept(t.delta(y)) for t in self._sequential], y)
+        terms = [(t, t.delta(self.layout.channels_last(pre if t.reads_pre else x))) for t in self._parallel]
+        y = self._add(y, terms)
+        y = self._add(y, [(t, t.delta(self._columns(t, y))) for t in self._sequential])
         for scale in self._scales:
-            y = scale.finish(y)
+            y = self._set(scale, y, scale.finish(self._columns(scale, y)))
         return self.layout.restore(y)
 
     def _core(self, op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -68,9 +89,34 @@ class Stack(nn.Module):
         x_in = x
         for tuner in self._inputs:
             x_in = tuner.prepare(x_in, self._normed)
-        compute = self._weights[0] if self._weights else None
-        y = op.untuned(x_in, *args, **kwargs) if compute is None else compute(op, x_in, *args, **kwargs)
+        whole = [tuner for tuner in self._weights if tuner not in self._span_of]
+        compute = partial(whole[0], op) if whole else op.untuned
+        y = compute(x_in, *args, **kwargs)
+        for tuner in self._weights:
+            if tuner in self._span_of:
+                y = self._set(tuner, y, tuner(op, x_in, *args, **kwargs))
         return y[:, : x.shape[1]] if self._inputs else y
+
+    def _columns(self, tuner: Tuner, y: Tensor) -> Tensor:
+        """What a tuner sees of the output: its own columns."""
+        return y[..., slice(*self._span_of[tuner])] if tuner in self._span_of else y
+
+    def _set(self, tuner: Tuner, y: Tensor, part: Tensor) -> Tensor:
+        """The output with a tuner's columns replaced."""
+        if tuner not in self._span_of:
+            return part
+        first, end = self._span_of[tuner]
+        return torch.cat([y[..., :first], part, y[..., end:]], dim=-1)
+
+    def _add(self, y: Tensor, terms: list[tuple[Tuner, Tensor]]) -> Tensor:
+        """The output and each tuner's term, at its columns."""
+        for tuner, term in terms:
+            kept = self._kept(term)
+            if tuner in self._span_of:
+                first, end = self._span_of[tuner]
+                kept = F.pad(kept, (first, y.shape[-1] - end))
+            y = y + kept
+        return y
 
     def _kept(self, term: Tensor) -> Tensor:
         """A term, in training without some of the images."""
@@ -81,16 +127,16 @@ class Stack(nn.Module):
 
     def _normed(self, rows: Tensor) -> Tensor:
         """Rows of the trunk as the operation reads them."""
-        if not self._norm:
+        if not self.norm:
             return rows
-        normed: Tensor = self._norm[0](rows)
-        if self._reads_pre:
+        normed: Tensor = self.norm[0](rows)
+        if self.reads_pre:
             self._before_norm()  # they were seen, and nobody asks for them
         return normed
 
     def _before_norm(self) -> Tensor:
         """What the feeding norm read just now; taken once, so that nothing is kept alive."""
-        feeder: Any = self._norm[0].tuners
+        feeder: Any = self.norm[0].tuners
         seen, feeder._seen = feeder._seen, None
         return seen
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from utsearch.backbones import GROUPS, SITES, Backbone, Operation, Stage, Tuner
+from utsearch.backbones import GROUPS, QKV, SITES, Backbone, Operation, Stage, Tuner
 from utsearch.design import ALL, Blocks, Design, DesignError, OptionInfo, Slot, Value
 from utsearch.forms import catalogue as all_forms
 from utsearch.tuning.cells import Cell, Options, digest, regroup, spec_of
@@ -204,9 +204,14 @@ def _admit(cell: Cell, seen: dict[tuple[Any, ...], Cell], forms: Catalogue, wher
         raise DesignError(f"{cell.form} is given twice at the {place}", *where)
     if _stage(cell, forms) is Stage.WEIGHTS:
         for other in seen.values():
-            if (other.block, other.site) == (cell.block, cell.site) and _stage(other, forms) is Stage.WEIGHTS:
+            if other.block == cell.block and _overlap(other.site, cell.site) and _stage(other, forms) is Stage.WEIGHTS:
                 raise DesignError(f"{other.form} and {cell.form} both replace the weights of the {place}", *where)
     seen[key] = cell
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two sites of a block share weights: a site with itself, and q, k and v with the fused qkv."""
+    return one == other or (one in QKV and other == "qkv") or (other in QKV and one == "qkv")
 
 
 def _stage(cell: Cell, forms: Catalogue) -> Stage:
