@@ -2,13 +2,15 @@
 
 from utsearch.backbones.load import Backbone, load_backbone
 from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Layout, Operation
-from utsearch.backbones.probe import GROUPS, SITES, describe
-from utsearch.backbones.tuner import Stage, Tuner
+from utsearch.backbones.probe import GROUPS, LINEARS, SITES, TRUNK, describe
+from utsearch.backbones.tuner import Stage, Tuner, states
 
 __all__ = [
     "GROUPS",
+    "LINEARS",
     "PLAIN_ATTENTION",
     "SITES",
+    "TRUNK",
     "Backbone",
     "BackboneError",
     "Layout",
@@ -17,4 +19,5 @@ __all__ = [
     "Tuner",
     "describe",
     "load_backbone",
+    "states",
 ]

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from utsearch.cli.designs import designs
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, evaluate, export, train, predict, sample):
+for command in (search, pareto, evaluate, export, train, predict, sample, designs):
     app.command()(command)
 
 

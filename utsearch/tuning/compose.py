@@ -1,6 +1,7 @@
 """All tuners of one operation, in the order that the maths prescribes."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,7 +13,9 @@ class Stack(nn.Module):
     """The tuners of one operation: x' = scale(OP'(input(x)) + Σ parallel(x) + Σ sequential(·)).
 
     Every parallel tuner reads the original x, every sequential one the same sum before it, so the order in which they
-    were written cannot matter. Rows that INPUT tuners add at the end are dropped after the operation.
+    were written cannot matter. Rows that INPUT tuners add at the end are dropped after the operation. A gate multiplies
+    what its tuner changes: a term, the step of a scale, or the difference that one input or weights tuner makes to the
+    operation with all those that have no gate (at the price of calling the operation once more).
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class Stack(nn.Module):
         """
         super().__init__()
         self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
-        self.norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
+        self.feeding_norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
         self._seen: Tensor | None = None
         for name, tuner in tuners.items():
             self.add_module(name, tuner)
@@ -47,7 +50,7 @@ class Stack(nn.Module):
 
     def only(self, names: Iterable[str]) -> "Stack":
         """The same stack with some of its tuners."""
-        norm = self.norm[0] if self.norm else None
+        norm = self.feeding_norm[0] if self.feeding_norm else None
         left: dict[str, Any] = {name: getattr(self, name) for name in names}
         return Stack(left, layout=self.layout, norm=norm, keeps_input=self.keeps_input, drop_path=self.drop_path)
 
@@ -56,27 +59,47 @@ class Stack(nn.Module):
         if self.keeps_input:
             self._seen = x
         pre = self._before_norm() if self.reads_pre else x
-        y = self._core(op, x, *args, **kwargs)
+        y = self._gated_core(op, x, *args, **kwargs)
         if not (self._parallel or self._sequential or self._scales):
             return y
-        y = self.layout.channels_last(y)
-        terms = [t.delta(self.layout.channels_last(pre if t.reads_pre else x)) for t in self._parallel]
-        y = sum(map(self._kept, terms), y)
-        y = sum([self._kept(t.delta(y)) for t in self._sequential], y)
+        y, x = self.layout.channels_last(y), self.layout.channels_last(x)
+        pre = self.layout.channels_last(pre)
+        y = sum([self._term(t, t.delta(pre if t.reads_pre else x), x) for t in self._parallel], y)
+        y = sum([self._term(t, t.delta(y), x) for t in self._sequential], y)
         for scale in self._scales:
-            y = scale.finish(y)
+            done = scale.finish(y)
+            y = done if scale.gate is None else y + scale.gate(x) * (done - y)
         return self.layout.restore(y)
 
-    def _core(self, op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The operation itself, with changed input or weights."""
-        if self._inputs and any(value is not None and value is not False for value in (*args, *kwargs.values())):
+    def _gated_core(self, op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The operation with changed input or weights, and what each gated tuner alone would change of that."""
+        free = [tuner for tuner in (*self._inputs, *self._weights) if tuner.gate is None]
+        y = self._core(free, op, x, *args, **kwargs)
+        differences = []
+        for tuner in (*self._inputs, *self._weights):
+            if tuner.gate is not None:
+                with_it = [other for other in (*self._inputs, *self._weights) if other.gate is None or other is tuner]
+                factor = tuner.gate(self.layout.channels_last(x))
+                differences.append(factor * (self._core(with_it, op, x, *args, **kwargs) - y))
+        return sum(differences, y)
+
+    def _core(self, tuners: Iterable[Tuner], op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The operation itself, with input or weights changed by these tuners."""
+        x_in, compute = x, op.untuned
+        for tuner in tuners:
+            if tuner.stage is Stage.INPUT:
+                x_in = tuner.prepare(x_in, self._normed)
+            else:
+                compute = partial(tuner, op)
+        masked = any(value is not None and value is not False for value in (*args, *kwargs.values()))
+        if masked and x_in.shape != x.shape:
             raise BackboneError("an operation with prompt rows takes no mask: there is none for the rows")
-        x_in = x
-        for tuner in self._inputs:
-            x_in = tuner.prepare(x_in, self._normed)
-        compute = self._weights[0] if self._weights else None
-        y = op.untuned(x_in, *args, **kwargs) if compute is None else compute(op, x_in, *args, **kwargs)
-        return y[:, : x.shape[1]] if self._inputs else y
+        y: Tensor = compute(x_in, *args, **kwargs)
+        return y if x_in.shape == x.shape else y[:, : x.shape[1]]
+
+    def _term(self, tuner: Tuner, term: Tensor, x: Tensor) -> Tensor:
+        """What a tuner adds: behind its gate, and in training not for all images."""
+        return self._kept(term if tuner.gate is None else tuner.gate(x) * term)
 
     def _kept(self, term: Tensor) -> Tensor:
         """A term, in training without some of the images."""
@@ -87,16 +110,16 @@ class Stack(nn.Module):
 
     def _normed(self, rows: Tensor) -> Tensor:
         """Rows of the trunk as the operation reads them."""
-        if not self.norm:
+        if not self.feeding_norm:
             return rows
-        normed: Tensor = self.norm[0](rows)
+        normed: Tensor = self.feeding_norm[0](rows)
         if self.reads_pre:
             self._before_norm()  # they were seen, and nobody asks for them
         return normed
 
     def _before_norm(self) -> Tensor:
         """What the feeding norm read just now; taken once, so that nothing is kept alive."""
-        feeder: Any = self.norm[0].tuners
+        feeder: Any = self.feeding_norm[0].tuners
         seen, feeder._seen = feeder._seen, None
         return seen
 
