@@ -185,10 +185,35 @@ def test_shipped_spaces_fit_the_forms_and_say_their_command(name: str) -> None:
     space = load_space(name, _forms())
     assert f"python cli.py search --space {name}" in space.text
     assert space.title
-    assert sum(1 for _ in space.examples()) >= 5
+    assert {name for name, _, _ in space.examples()} == set(space.slots)
 
 
 def _forms() -> dict[str, FormInfo]:
     from utsearch.forms import info
 
     return dict(info())
+
+
+def test_a_slot_around_the_blocks_has_no_position(tmp_path: Path) -> None:
+    """The trunk stands there once, in the first group, whatever the positions say."""
+    text = GOOD.replace(
+        "[positions]", "[slots.trunk]\nsites = ['trunk']\n[slots.trunk.forms.prompt]\nrank = 5\n[positions]"
+    )
+    catalogue = CATALOGUE | {"prompt": FormInfo("prompt", ("trunk",), True)}
+    for groups in (1, 3):
+        space = load_space(write(tmp_path, f"groups = {groups}\n{text}"), catalogue)
+        chosen = {name: choices[-1] for name, choices in space.parameters.items()}
+        design = space.suggest(optuna.trial.FixedTrial(chosen), 12)
+        assert str(design).count("trunk:prompt(5)") == 1
+        assert "trunk:prompt(5)@" not in str(design)
+
+
+def test_a_form_where_it_cannot_stand_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+    text = GOOD.replace('sites = ["ffn"]', 'sites = ["ffn", "qkv"]')
+    catalogue = {**CATALOGUE, "ssf": FormInfo("ssf", ("mha", "ffn"), False, elsewhere="it says so")}
+    catalogue["lora"] = FormInfo("lora", ("qkv",), True)
+    with pytest.raises(SpaceError, match=r"test\.toml:\d+: .*adapter cannot stand at qkv, only at mha, ffn, block"):
+        load_space(write(tmp_path, text), catalogue)
+    del_adapter = text.replace('[slots.ffn.forms.adapter]\nrank = [1, 2, 4]\ninsert = ["sequential", "parallel"]\n', "")
+    with pytest.raises(SpaceError, match="ssf cannot stand at qkv, only at mha, ffn: it says so"):
+        load_space(write(tmp_path, del_adapter), catalogue)

@@ -24,6 +24,7 @@ NAME = re.compile(r"[a-z][a-z0-9_-]*")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 INT = re.compile(r"[+-]?\d+")
+OUTSIDE = ("stem", "trunk", "tail")  # sites that stand around the blocks, in no block of their own
 _ITEM = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 _PART = re.compile(r"(first|last)/(\d{1,4})")
 _MOST_BLOCKS = 1000
@@ -197,6 +198,14 @@ class FormInfo:
     options: Mapping[str, OptionInfo] = field(default_factory=lambda: MappingProxyType({}))
     summary: str = ""
     source: str = ""
+    elsewhere: str = ""
+
+    def misplaced(self, site: str) -> str | None:
+        """Why the form cannot stand at a site, on any backbone, or None; errors, spaces and docs all read it here."""
+        if site in self.sites:
+            return None
+        why = f": {self.elsewhere}" if self.elsewhere else ""
+        return f"{self.name} cannot stand at {site}, only at {', '.join(self.sites)}{why}"
 
 
 def format_value(value: Value) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from utsearch.design import ALL, Blocks, Design, FormInfo, Slot, Value
+from utsearch.design import ALL, OUTSIDE, Blocks, Design, FormInfo, Slot, Value
 from utsearch.space_file import (
     Hypervolume,
     Located,
@@ -131,7 +131,10 @@ class Space:
         first = self.positions.first[chosen.get(f"{prefix}.first", 0)]
         count = self.positions.count[chosen.get(f"{prefix}.count", 0)]
         blocks = _blocks(first, count, *_part(group, self.groups, depth))
-        return Slot(tuple(slot.sites), form, rank, options, _concise(blocks, depth))
+        around = set(slot.sites) <= set(OUTSIDE)  # has no place among the blocks
+        if around and group:
+            return None  # and stands there once
+        return Slot(tuple(slot.sites), form, rank, options, ALL if around else _concise(blocks, depth))
 
     def _match(self, name: str, wanted: Slot, depth: int) -> dict[str, Any] | None:
         """The choices of the slot `name` that give `wanted`, by trying those of its form."""

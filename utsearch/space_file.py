@@ -126,6 +126,7 @@ def check_forms(
     Raises:
         SpaceError: names file, line and key, and what was probably meant.
     """
+    single = {site for info in catalogue.values() for site in info.sites}  # groups are not among them
     for name, slot in slots.items():
         for site in slot.sites:
             if sites is not None and site not in sites:
@@ -134,6 +135,9 @@ def check_forms(
             where = ("slots", name, "forms", form)
             if form not in catalogue:
                 raise at.error(where, f"no form {form!r}{_near(form, catalogue)}")
+            for site in single.intersection(slot.sites):
+                if reason := catalogue[form].misplaced(site):
+                    raise at.error(where, reason)
             _check_keys(catalogue[form], keys, where, at)
 
 

@@ -20,7 +20,7 @@ def test_every_site_of_a_timm_vit(name: str) -> None:
     model = timm.create_model(name, pretrained=False, num_classes=0)
     operations = describe(model, 160)
     depth = len(model.blocks)
-    assert set(operations) == {(s, b) for s in SITES[:-2] for b in range(depth)} | {("stem", None), ("tail", None)}
+    assert set(operations) == {(s, b) for s in SITES[:-3] for b in range(depth)} | {(s, None) for s in SITES[-3:]}
     for (site, block), op in operations.items():
         assert (op.site, op.block) == (site, block)
         assert op.kind.endswith(type(model.get_submodule(op.path)).__name__)
@@ -32,6 +32,8 @@ def test_what_an_operation_says() -> None:
     assert (mha.path, mha.norm, mha.heads, mha.head_dim, mha.tokens) == ("blocks.1.attn", "blocks.1.norm1", 2, 8, 17)
     assert (fc1.path, fc1.norm, fc1.d_in, fc1.d_out) == ("blocks.0.mlp.fc1", "blocks.0.norm2", 16, 64)
     assert (stem.path, stem.d_in, stem.d_out, stem.block) == ("patch_embed", 3, 16, None)
+    trunk = operations["trunk", None]
+    assert (trunk.path, trunk.depth, trunk.mixer, trunk.grid) == ("blocks", 2, mha.kind, (4, 4))
     assert operations["block", 0].norm is None
     assert operations["proj", 0].norm is None
     assert mha.patch_values == 3 * 8 * 8

@@ -39,6 +39,7 @@ def test_options_come_from_the_signature() -> None:
         "kind": OptionInfo(str, "b", ("a", "b")),
         "flag": OptionInfo(bool, False),
         "insert": OptionInfo(str, "sequential", ("parallel", "sequential")),
+        "gate": OptionInfo(str, "none", ("none", "sigmoid", "scalar")),
     }
 
 

@@ -82,6 +82,23 @@ def test_evaluate_after_a_search_and_train_again_from_an_export(run: Run, tmp_pa
     assert re.search(r"epoch 5: .* % val top-1, loss .* images/s", out)
 
 
+def test_designs_lists_the_known_methods_and_what_they_cost(run: Run) -> None:
+    code, out, err = run("designs")
+    assert (code, err) == (0, "")
+    assert re.search(r"bitfit .*linears\|norms\|stem\|tail:bias", out)
+    code, out, err = run("designs", "--backbone", "test_vit", "--json")
+    found = {row["name"]: row for row in json.loads(out)["designs"]}
+    assert found["linear"]["n_params"] == 0
+    assert found["lora-8"]["n_params"] == 6 * 4 * 64 * 8  # depth 6, width 64
+    assert found["lora-8"]["merges"]
+    assert not found["prefix-10"]["merges"]
+    assert found["prefix-10"]["does_not_fit"] is None
+    code, out, err = run("designs", "--backbone", "beit_base_patch16_224", "--json")
+    found = {row["name"]: row for row in json.loads(out)["designs"]}
+    assert "no site 'qkv'" in found["lora-8"]["does_not_fit"]
+    assert found["lora-8"]["n_params"] is None
+
+
 def damaged_study(folder: Path) -> list[str]:
     (folder / "studies").mkdir()
     (folder / "studies" / "mine.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
@@ -109,6 +126,7 @@ MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "budget": (["search", "--budget", "banana"], r"'banana' is neither a number of trials"),
     "train what": (["train"], r"give either --design, .* or --config"),
     "train a design": (["train", "--design", "mha:lroa(8)"], r"'lroa'"),
+    "designs of what": (["designs", "--backbone", "vit_mni"], r"no model 'vit_mni'"),
     "rates": (["evaluate", "--rates", "2"], r"--rates 2 is none of 1, 3, 5"),
     "nothing to evaluate": (["evaluate"], r"no studies in studies"),
     "sampler": (["search", "--sampler", "tpee"], r"no sampler 'tpee'; did you mean tpe"),
@@ -163,7 +181,8 @@ def test_exit_code_reaches_the_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "search", "pareto", "export", "predict", "sample", "data list", "data check", "data fetch"]
+    "command",
+    ["", "search", "pareto", "export", "predict", "sample", "designs", "data list", "data check", "data fetch"],
 )
 def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
     code = (

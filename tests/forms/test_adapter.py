@@ -88,6 +88,18 @@ def test_adapter_plus_learns_its_scale(
         torch.testing.assert_close(block(tokens), frozen + bottleneck(state, frozen) * scale, rtol=0, atol=1e-10)
 
 
+def test_a_norm_of_its_own_and_dropout(backbone: Backbone, tokens: Tensor) -> None:
+    with attached(backbone, "ffn:adapter(5, insert=parallel, norm=true, dropout=0.5)@1") as tuned:
+        state, mlp = tuned.state_dict(), backbone.model.blocks[1].mlp
+        _randomise(state)
+        w = {name.split("adapter.norm.")[1]: v for name, v in state.items() if "norm" in name}
+        normed = F.layer_norm(tokens, (24,), w["weight"], w["bias"])
+        expected = mlp.untuned(tokens) + bottleneck(state, normed)
+        torch.testing.assert_close(mlp(tokens), expected, rtol=0, atol=1e-10)
+        tuned.train()
+        assert not torch.allclose(mlp(tokens), expected)
+
+
 def test_initial_values(backbone: Backbone) -> None:
     with attached(backbone, "ffn:adapter(512)@0") as tuned:
         state = tuned.state_dict()

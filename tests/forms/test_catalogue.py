@@ -1,6 +1,7 @@
 """What every form must do; a new form is found by its file and tested by this suite."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 
 import utsearch.forms
 from utsearch.backbones import SITES, Backbone, Operation, Tuner
-from utsearch.design import Design
+from utsearch.design import Design, DesignError
 from utsearch.forms import catalogue, info
 from utsearch.tuning import attached, dead_parameters, fits, resolve
 
@@ -28,7 +29,8 @@ CASES = [(site, text) for form in catalogue().values() for site in form.sites fo
 
 
 def test_the_forms_of_the_folder() -> None:
-    assert list(catalogue()) == ["adapter", "ia3", "lora", "prefix", "prompt", "ssf"]
+    own = {path.stem for path in Path(utsearch.forms.__file__).parent.glob("[a-z]*.py")}
+    assert set(catalogue()) == own
     assert list(info()) == list(catalogue())
 
 
@@ -46,8 +48,10 @@ def test_every_form_at_every_site(backbone: Backbone, images: Tensor, site: str,
     """Counted as built, the identity if it says so, alive, and gone without a trace."""
     design = f"{site}:{text}"
     if not fits(Design.parse(design), backbone):
-        assert text.endswith("read=pre)")
-        assert site == "block"
+        with pytest.raises(DesignError, match="cannot stand at the") as refused:
+            resolve(design, backbone)
+        assert refused.value.reason.split(": ")[1]
+        assert ("read=pre" in text and site == "block") or (site, "gate=sigmoid" in text) == ("stem", True)
         return
     bare = backbone.model(images)
     with attached(backbone, design) as tuned:

@@ -29,6 +29,12 @@ def vit_base() -> Backbone:
         ("ffn:adapter(8)", 156_768),
         ("block:adapter(8, scaling=channel)", 165_984),
         ("mha:prefix(10)", 184_320),
+        ("linears|norms|stem|tail:bias", 102_912),
+        ("norms|tail:norm", 38_400),
+        ("linears|stem:bias + norms|tail:norm + mha|ffn:gamma", 140_544),
+        ("mha|ffn:repadapter(16)", 461_184),
+        ("mha|ffn:convpass(8)", 327_552),
+        ("ffn:adapter(16, norm=true)", 304_320 + 12 * 2 * 768),
         ("ffn:adapter(64, act=relu, init=zero, insert=parallel, read=pre, scale=0.1)", 1_189_632),
     ],
 )

@@ -27,6 +27,9 @@ def classes(model: torch.nn.Module) -> list[type]:
         "linears:lora(4) + linears:lora(2, insert=sequential) + linears|norms|stem|tail:ssf + mha|ffn:ssf",
         "mha|ffn:lora(3, insert=sequential)@1-2",
         "k|v|fc2:ia3 + qkv|q|v:lora(2) + qkv|k:ssf + fc2:lora(2, rank_stabilised=true)",
+        "linears|norms|stem|tail:bias + mha|ffn:gamma",
+        "mha|ffn:gamma + linears|stem:bias + norms|tail:norm",
+        "mha|ffn|proj:repadapter(4, scale=0.7) + linears:lora(2) + norms:ssf + fc2:gamma",
     ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -37,8 +40,7 @@ def test_everything_folds(backbone: Backbone, images: Tensor, design: str, dtype
     with attached(backbone, design) as tuned:
         randomise(tuned.state_dict())
         merged = merge(tuned)
-        names = {name for name, _ in tuned.named_parameters()}
-        assert {name.rpartition(".")[0] for name in names} == set(merged.folded)
+        assert {name for name, *_ in tuned.named_tuners()} == set(merged.folded)
         assert merged.stays == {}
         assert classes(merged.model) == before
         limit = 1e-4 if dtype == torch.float32 else 1e-12
@@ -52,6 +54,11 @@ def test_everything_folds(backbone: Backbone, images: Tensor, design: str, dtype
     ("design", "stays"),
     [
         ("qkv:lora(4) + mha:prefix(3)", {"attn.prefix": "no change of weights"}),
+        (
+            "mha:repadapter(2) + qkv:lora(4, gate=scalar)",
+            {"lora": "gate", "attn.repadapter": "keeps tuners"},
+        ),
+        ("mha:prompt(2) + mha:repadapter(2) + block:repadapter(2)", {"prompt": "no change", "repadapter": "no single"}),
         ("mha:lora(4) + proj:lora(4)", {"attn.lora": "more than a Linear in the mha of block 0"}),
         ("mha:adapter(4) + mha:ssf", {"attn.adapter": "no change", "attn.ssf": "after adapter, which stays"}),
         ("block:lora(4, insert=sequential) + ffn:ssf", {"lora": "block of block 0 does not end with weights"}),

@@ -127,7 +127,7 @@ def _design(cells: list[Cell]) -> Design:
         ("stem:ssf@0-3", "stem", "stands outside the blocks"),
         ("mha:adapter(8, act=tanh)", "act=", "one of gelu, relu, silu, none, got 'tanh'"),
         ("mha:adapter(8, akt=relu)", "akt=", "did you mean act"),
-        ("mha:ssf(a=1)", "a=", "there are none"),
+        ("mha:ssf(a=1)", "a=", "there are gate"),
         ("mha:lora(8, alpha=true)", "alpha=", "a number, got True"),
         ("mha:adapter(8, read=pre)", "adapter", "insert=parallel"),
         ("mha:adapter(8, act=relu, ct=relu)", "ct=", "no option 'ct'"),

@@ -2,15 +2,17 @@
 
 from utsearch.backbones.load import Backbone, load_backbone
 from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Layout, Operation
-from utsearch.backbones.probe import GROUPS, LINEAR_SITES, QKV, SITES, describe
-from utsearch.backbones.tuner import Stage, Tuner
+from utsearch.backbones.probe import GROUPS, LINEAR_SITES, LINEARS, QKV, SITES, TRUNK, describe
+from utsearch.backbones.tuner import Stage, Tuner, states
 
 __all__ = [
     "GROUPS",
+    "LINEARS",
     "LINEAR_SITES",
     "PLAIN_ATTENTION",
     "QKV",
     "SITES",
+    "TRUNK",
     "Backbone",
     "BackboneError",
     "Layout",
@@ -19,4 +21,5 @@ __all__ = [
     "Tuner",
     "describe",
     "load_backbone",
+    "states",
 ]

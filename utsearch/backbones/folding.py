@@ -17,6 +17,8 @@ LAST_STEP = {
     "timm.layers.mlp.Mlp": ("fc2",),
     "timm.layers.patch_embed.PatchEmbed": ("norm", "proj"),
 }
+# The one Linear that reads all that a module reads.
+FIRST_STEP = {"timm.layers.attention.Attention": "qkv", "timm.layers.mlp.Mlp": "fc1"}
 NORMS = ("torch.nn.modules.normalization.LayerNorm", "timm.layers.norm.LayerNorm")
 
 
@@ -37,6 +39,18 @@ def last_step(module: nn.Module) -> nn.Module:
     names = LAST_STEP.get(f"{type(module).__module__}.{type(module).__qualname__}", ())
     parts = [module.get_submodule(name) for name in names]
     return next((last_step(part) for part in parts if not isinstance(part, nn.Identity)), module)
+
+
+def not_read_by_one_linear(op: Operation) -> str | None:
+    """Why a linear map of the operation's input cannot be folded into its weights, or None."""
+    if op.span is None and op.kind in (LINEAR, *FIRST_STEP):
+        return None
+    return f"no single Linear reads what the {op} reads"
+
+
+def first_step(module: nn.Module) -> nn.Module:
+    """The one Linear that reads what a module reads; itself for a Linear."""
+    return module.get_submodule(FIRST_STEP.get(f"{type(module).__module__}.{type(module).__qualname__}", ""))
 
 
 @torch.no_grad()

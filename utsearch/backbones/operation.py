@@ -33,8 +33,8 @@ class Operation:
     """One place of a frozen network where tuners may stand: x' = OP(x) + tuner(x).
 
     Attributes:
-        site: its kind of place: mha, ffn, block, qkv, proj, fc1, fc2, norm1, norm2, stem or tail.
-        block: position among the blocks in call order; None for stem and tail.
+        site: its kind of place: mha, ffn, block, qkv, proj, fc1, fc2, norm1, norm2, stem, trunk or tail.
+        block: position among the blocks in call order; None for stem, trunk and tail.
         path: name of the module in the network, as in `blocks.3.attn`.
         kind: qualified class of the module, as in `timm.layers.attention.Attention`.
         d_in: channels it reads.
@@ -46,6 +46,11 @@ class Operation:
         head_dim: channels of one head (mha only).
         span: first and last + 1 of the module's output columns that it is, None where it is all of them.
         patch_values: numbers in one image patch, 3·P², the fan-in of the patch embedding.
+        grid: rows and columns of the patches among its tokens, None where they do not lie on a grid.
+        prefix_tokens: tokens before those patches, such as the class token.
+        biased: whether its last step adds a bias.
+        depth: number of its blocks (trunk only).
+        mixer: qualified class of the attention in all its blocks (trunk only), empty where they differ.
     """
 
     site: str
@@ -61,6 +66,11 @@ class Operation:
     head_dim: int | None = None
     patch_values: int = 0
     span: tuple[int, int] | None = None
+    grid: tuple[int, int] | None = None
+    prefix_tokens: int = 0
+    biased: bool = False
+    depth: int = 0
+    mixer: str = ""
 
     def __str__(self) -> str:
         """`mha of block 3`, `stem`."""

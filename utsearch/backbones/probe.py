@@ -4,6 +4,7 @@ A module counts as an operation only if it was called exactly once and kept (bat
 Linear whose weight is read without calling it (BEiT's qkv) is no site, and nobody tunes what never runs.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Operation
+from utsearch.design import OUTSIDE
 
 IN_BLOCK = {
     "mha": "attn",
@@ -30,9 +32,10 @@ IN_BLOCK = {
 }
 AROUND = {"stem": ("patch_embed",), "tail": ("norm", "fc_norm")}
 LINEARS = ("qkv", "proj", "fc1", "fc2")
-SITES = (*IN_BLOCK, *AROUND)
 QKV = ("q", "k", "v")
 LINEAR_SITES = (*LINEARS, *QKV)
+TRUNK = "trunk"  # all blocks in a row, as one operation
+SITES = (*IN_BLOCK, *OUTSIDE)
 # Attention whose fused projection gives all of q, then all of k, then all of v.
 FUSED = (PLAIN_ATTENTION, "timm.models.swin_transformer.WindowAttention")
 GROUPS = {"linears": LINEARS, "norms": ("norm1", "norm2")}
@@ -75,19 +78,19 @@ def describe(model: nn.Module, img_size: int) -> dict[tuple[str, int | None], Op
             + (f"its blocks read {_shapes(widths)}" if blocks else "no module with attn and mlp reads tokens")
             + "; utsearch tunes stacks of equal blocks over (batch, tokens, channels), such as vit_*, deit_*, beit_*"
         )
+    grid = _grid(model, modules, calls[blocks[0]].inputs[0].shape[1])
     found = [_around(site, names, modules, calls) for site, names in AROUND.items()]
     found += [
-        _inside(site, index, f"{block}.{name}".rstrip("."), block, modules, calls)
+        _inside(site, index, f"{block}.{name}".rstrip("."), block, modules, calls, grid)
         for index, block in enumerate(blocks)
         for site, name in IN_BLOCK.items()
     ]
+    found.append(_trunk([op for op in found if op is not None], blocks, modules, calls))
     operations = {(op.site, op.block): op for op in found if op is not None}
-    spans = {(op.site, op.block): op for op in _spans(operations)}
-    order = {site: at for at, site in enumerate((*AROUND, *IN_BLOCK))}
+    operations |= {(op.site, op.block): op for op in _spans(operations)}
+    order = {site: at for at, site in enumerate((*OUTSIDE, *IN_BLOCK))}
     return dict(
-        sorted(
-            (operations | spans).items(), key=lambda item: (item[0][1] is not None, item[0][1] or 0, order[item[0][0]])
-        )
+        sorted(operations.items(), key=lambda item: (item[0][1] is not None, item[0][1] or 0, order[item[0][0]]))
     )
 
 
@@ -99,6 +102,29 @@ def _spans(operations: dict[tuple[str, int | None], Operation]) -> Iterator[Oper
             third = op.d_out // 3
             for at, part in enumerate(QKV):
                 yield replace(op, site=part, d_out=third, span=(at * third, (at + 1) * third))
+
+
+def _trunk(
+    inside: list[Operation], blocks: list[str], modules: dict[str, nn.Module], calls: dict[str, _Calls]
+) -> Operation | None:
+    """All blocks as one operation, where the network calls them by an nn.Sequential of nothing else."""
+    path = blocks[0].rpartition(".")[0]
+    children = [f"{path}.{name}" for name, _ in modules[path].named_children()]
+    if children != blocks or not isinstance(modules[path], nn.Sequential) or not _fits(path, calls, same=True):
+        return None
+    mixers = {op.kind for op in inside if op.site == "mha"}
+    first = next(op for op in inside if op.site == "block")
+    return replace(
+        first,
+        site=TRUNK,
+        block=None,
+        path=path,
+        kind=_kind(modules[path]),
+        norm=None,
+        biased=False,
+        depth=len(blocks),
+        mixer=mixers.pop() if len(mixers) == 1 else "",
+    )
 
 
 def _watch(model: nn.Module, modules: dict[str, nn.Module], img_size: int) -> dict[str, _Calls]:
@@ -140,7 +166,13 @@ def _fits(path: str, calls: dict[str, _Calls], *, same: bool) -> bool:
 
 
 def _inside(
-    site: str, index: int, path: str, block: str, modules: dict[str, nn.Module], calls: dict[str, _Calls]
+    site: str,
+    index: int,
+    path: str,
+    block: str,
+    modules: dict[str, nn.Module],
+    calls: dict[str, _Calls],
+    grid: tuple[int, int] | None,
 ) -> Operation | None:
     """The operation of a site in a block, if it ran and fits."""
     linear = site in LINEAR_SITES
@@ -167,6 +199,9 @@ def _inside(
         heads=getattr(module, "num_heads", None) if site == "mha" else None,
         head_dim=getattr(module, "head_dim", None) if site == "mha" else None,
         patch_values=_patch_values(modules),
+        grid=grid,
+        prefix_tokens=x.shape[1] - math.prod(grid) if grid else 0,
+        biased=_biased(module),
     )
 
 
@@ -179,7 +214,24 @@ def _around(
         return None
     path, seen = ran[-1], calls[ran[-1]]
     d_in = seen.inputs[0].shape[1 if site == "stem" else -1]
-    return Operation(site, None, path, _kind(modules[path]), d_in, seen.outputs[0].shape[-1])
+    d_out = seen.outputs[0].shape[-1]
+    return Operation(site, None, path, _kind(modules[path]), d_in, d_out, biased=_biased(modules[path]))
+
+
+def _grid(model: nn.Module, modules: dict[str, nn.Module], tokens: int) -> tuple[int, int] | None:
+    """Rows and columns of the patches that follow the prefix tokens: as the patch embedding says, else a square."""
+    patches = tokens - int(getattr(model, "num_prefix_tokens", 0))
+    said = getattr(modules.get("patch_embed"), "grid_size", None)
+    if said is not None and math.prod(said) == patches:
+        return int(said[0]), int(said[1])
+    side = math.isqrt(max(0, patches))
+    return (side, side) if side and side * side == patches else None
+
+
+def _biased(module: nn.Module) -> bool:
+    """Whether it ends by adding a bias: a Linear, a norm, or a patch embedding whose projection does."""
+    own = module if hasattr(module, "bias") else getattr(module, "proj", None)
+    return getattr(own, "bias", None) is not None
 
 
 def _patch_values(modules: dict[str, nn.Module]) -> int:

@@ -1,13 +1,15 @@
 """The base class of every tuner form: x' = OP(x) + tuner(x)."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from functools import cache
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+import torch
 from torch import Tensor, nn
 
+from utsearch.backbones import gate as gates
 from utsearch.backbones.operation import Operation
 from utsearch.design import FormInfo, OptionInfo
 
@@ -31,17 +33,20 @@ class Tuner(nn.Module):
 
     The constructor takes the operation, the rank (if the form has one) and, keyword-only, the options. Their names,
     types, defaults and choices are read from its signature: `int`, `float`, `bool` or a `Literal` of words. An option
-    named `insert` takes the name of a stage and so decides when the tuner acts.
+    named `insert` takes the name of a stage and so decides when the tuner acts. The option `gate` is every form's.
 
     Attributes:
         name: the form's name in a design.
         summary: its formula in a line.
         source: the paper.
         sites: where it may stand.
+        elsewhere: why not at the other sites.
         merges: whether it can be folded into the frozen weights.
         stage: when it acts.
         identity: whether the network's output is unchanged until the tuner learns.
+        bypass: whether it lets no gradient into the operation, so that nothing in there can learn beside it.
         reads_pre: whether `delta` reads the trunk before the norm that feeds the operation.
+        gate: the factor on what it changes, or None.
         rate: its peak learning rate relative to the recipe's, as measured by benchmarks/rates.py (docs/recipe.md).
     """
 
@@ -49,7 +54,9 @@ class Tuner(nn.Module):
     summary: ClassVar[str]
     source: ClassVar[str]
     sites: ClassVar[tuple[str, ...]]
+    elsewhere: ClassVar[str] = ""
     merges: ClassVar[bool] = False
+    bypass: ClassVar[bool] = False
     rate: ClassVar[float] = 1.0
     stage: Stage = Stage.PARALLEL
     identity: bool = True
@@ -58,6 +65,7 @@ class Tuner(nn.Module):
     def __init__(self, *, insert: str | None = None) -> None:
         super().__init__()
         self.stage = self.stage_of({} if insert is None else {"insert": insert})
+        self.gate: gates.Gate | None = None
 
     def prepare(self, x: Tensor, normed: Callable[[Tensor], Tensor]) -> Tensor:
         """INPUT: what the operation shall read instead of `x`; rows added at the end are dropped from its output.
@@ -87,7 +95,7 @@ class Tuner(nn.Module):
 
     @classmethod
     def refuses(cls, op: Operation, **options: Any) -> str | None:
-        """Why it may not stand at an operation of one of its sites, or None."""
+        """Why it may not stand at an operation of one of its sites, or None; a form with a rank gets it by name."""
         return None
 
     def fold(self, module: nn.Module) -> None:
@@ -111,15 +119,44 @@ class Tuner(nn.Module):
 
     @classmethod
     def build(cls, op: Operation, rank: int | None, options: Mapping[str, Any]) -> "Tuner":
-        """Call the constructor with the rank only if the form has one."""
+        """Call the constructor with the rank only if the form has one, and add the gate."""
         form: Any = cls  # every form has a constructor of its own
-        tuner: Tuner = form(op, **options) if rank is None else form(op, rank, **options)
+        kind, own = _split(options)
+        tuner: Tuner = form(op, **own) if rank is None else form(op, rank, **own)
+        tuner.gate = None if kind == gates.NONE else gates.Gate(kind, op)
         return tuner
+
+    @classmethod
+    def count(cls, op: Operation, rank: int | None, options: Mapping[str, Any]) -> int:
+        """Learnt values of the tuner and its gate, by formula."""
+        kind, own = _split(options)
+        return cls.num_params(op, rank or 0, **own) + gates.gate_params(kind, op)
+
+    @classmethod
+    def refusal(cls, op: Operation, rank: int | None, options: Mapping[str, Any]) -> str | None:
+        """Why it may not stand at an operation with this rank, these options and their gate, or None."""
+        kind, own = _split(options)
+        given = {} if rank is None else {"rank": rank}
+        return cls.refuses(op, **given, **own) or gates.gate_refuses(kind, op)
 
     @classmethod
     def info(cls) -> FormInfo:
         """What the constructor's signature and the class attributes say, for floors without torch."""
         return _info(cls)  # type: ignore[arg-type]  # a class is hashable, nn.Module's annotation says otherwise
+
+
+@torch.no_grad()
+def states(trunk: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What the blocks of a trunk read and give, x_0 … x_L, each (batch, tokens, d) and without a gradient."""
+    found = [x.detach()]
+    for block in trunk:
+        found.append(block(found[-1]))
+    return found
+
+
+def _split(options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind of gate, and the form's own options."""
+    return options.get("gate", gates.NONE), {key: value for key, value in options.items() if key != "gate"}
 
 
 @cache
@@ -131,7 +168,8 @@ def _info(form: type[Tuner]) -> FormInfo:
         for key, parameter in parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    return FormInfo(form.name, form.sites, "rank" in parameters, options, form.summary, form.source)
+    options["gate"] = gates.OPTION
+    return FormInfo(form.name, form.sites, "rank" in parameters, options, form.summary, form.source, form.elsewhere)
 
 
 def _option(hint: Any, default: Any) -> OptionInfo:

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from utsearch.cli.data import data
+from utsearch.cli.designs import designs
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, evaluate, export, train, worker, predict, sample):
+for command in (search, pareto, evaluate, export, train, worker, predict, sample, designs):
     app.command()(command)
 app.add_typer(data)
 

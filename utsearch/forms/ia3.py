@@ -20,6 +20,7 @@ class IA3(Tuner):
     summary = "γ ⊙ OP(x) at k and v, OP(γ ⊙ x) at fc2"
     source = "Liu et al. 2022, arXiv 2205.05638"
     sites = ("k", "v", "fc2")
+    elsewhere = "it scales keys, values and what the last Linear of an MLP reads"
     merges = True
 
     def __init__(self, op: Operation) -> None:

@@ -23,6 +23,7 @@ class LoRA(Tuner):
     summary = "OP(x) + (α/r)·B·A·x"
     source = "Hu et al. 2021, arXiv 2106.09685"
     sites = ("mha", "ffn", "block", *LINEAR_SITES)
+    elsewhere = "it stands beside a linear map or a whole branch, not beside a norm or the patch embedding"
     merges = True
 
     def __init__(

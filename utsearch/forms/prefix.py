@@ -20,6 +20,7 @@ class Prefix(Tuner):
     summary = "Attn(Q, [Kp; K], [Vp; V])"
     source = "Li & Liang 2021, arXiv 2101.00190; U-Tuning 2303.00690"
     sites = ("mha",)
+    elsewhere = "it adds keys and values to an attention"
     stage = Stage.WEIGHTS
     identity = False
 

@@ -1,4 +1,4 @@
-"""Deep prompts: learnt rows beside the tokens that one block reads."""
+"""Prompts: learnt rows beside the tokens that one block, or the whole trunk, reads."""
 
 import math
 from collections.abc import Callable
@@ -7,20 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utsearch.backbones import PLAIN_ATTENTION, Operation, Stage, Tuner
+from utsearch.backbones import PLAIN_ATTENTION, TRUNK, Operation, Stage, Tuner
 
 
 class Prompt(Tuner):
     """Prompt rows join the trunk before the block's norm, give keys and values, and are dropped after the attention.
 
+    At the trunk (VPT-shallow) they join once, after the position embedding, and pass through all blocks as tokens do.
     In unified form: prefix with Kp = norm(p)·Wk + bk and Vp = norm(p)·Wv + bv through the frozen projections. The rows
     stand at the end of the sequence, so the class token stays first. Initial values: U(±√(6/(3P²+d))).
     """
 
     name = "prompt"
     summary = "Attn over [x; p], rows of p dropped"
-    source = "Jia et al. 2022 (VPT-deep), arXiv 2203.12119"
-    sites = ("mha",)
+    source = "Jia et al. 2022 (VPT), arXiv 2203.12119"
+    sites = ("mha", TRUNK)
+    elsewhere = "its rows reach other tokens only through an attention"
     stage = Stage.INPUT
     identity = False
 
@@ -43,4 +45,7 @@ class Prompt(Tuner):
     @classmethod
     def refuses(cls, op: Operation, **options: Any) -> str | None:
         """Only attention without a notion of position takes rows from nowhere."""
-        return None if op.kind == PLAIN_ATTENTION else f"it knows only {PLAIN_ATTENTION}, here it is {op.kind}"
+        attention = op.mixer if op.site == TRUNK else op.kind
+        if attention == PLAIN_ATTENTION:
+            return None
+        return f"it knows only {PLAIN_ATTENTION}, here it is {attention or 'of several kinds'}"

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utsearch.backbones import SITES, Operation, Stage, Tuner
+from utsearch.backbones import SITES, TRUNK, Operation, Stage, Tuner
 from utsearch.backbones.folding import add_bias, last_step, not_affine_at_the_end, scale_rows
 
 
@@ -19,7 +19,8 @@ class SSF(Tuner):
     name = "ssf"
     summary = "γ ⊙ OP(x) + β"
     source = "Lian et al. 2022, arXiv 2210.08823"
-    sites = SITES
+    sites = tuple(site for site in SITES if site != TRUNK)
+    elsewhere = "the trunk gives what its last block gives: take that block"
     merges = True
     stage = Stage.SCALE
     identity = False

@@ -6,6 +6,7 @@ from utsearch.tuning.classifier import Classifier
 from utsearch.tuning.known import Known, fits, known, known_designs, peers
 from utsearch.tuning.learning import dead_parameters
 from utsearch.tuning.merge import Merged, largest_difference, merge
+from utsearch.tuning.placement import Placement, placements
 from utsearch.tuning.resolve import Resolved, count, resolve
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Classifier",
     "Known",
     "Merged",
+    "Placement",
     "Resolved",
     "Tuned",
     "attach",
@@ -25,5 +27,6 @@ __all__ = [
     "largest_difference",
     "merge",
     "peers",
+    "placements",
     "resolve",
 ]

@@ -150,7 +150,7 @@ def attach(backbone: Backbone, design: Design | str, *, seed: int = 0, drop_path
         stacks = _stacks(resolved, backbone, seed, drop_path)
         for path, stack in stacks.items():
             operation = model.get_submodule(path)
-            exchange(operation, stack)
+            exchange(operation, stack.eval())
             before.exchanged.append(operation)
     except BaseException:
         before.restore()

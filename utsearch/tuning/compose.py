@@ -16,7 +16,9 @@ class Stack(nn.Module):
 
     Every parallel tuner reads the original x, every sequential one the same sum before it, so the order in which they
     were written cannot matter. A tuner of a span of the columns reads and changes those only. Rows that INPUT tuners
-    add at the end are dropped after the operation.
+    add at the end are dropped after the operation. A gate multiplies what its tuner changes: a term, the step of a
+    scale, or the difference that one input or weights tuner makes to the operation with all those that have no gate (at
+    the price of calling the operation once more).
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Stack(nn.Module):
         """
         super().__init__()
         self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
-        self.norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
+        self.feeding_norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
         self.spans = dict(spans or {})
         self._span_of = {tuner: self.spans[name] for name, tuner in tuners.items() if name in self.spans}
         self._seen: Tensor | None = None
@@ -55,7 +57,7 @@ class Stack(nn.Module):
 
     def only(self, names: Iterable[str]) -> "Stack":
         """The same stack with some of its tuners."""
-        norm = self.norm[0] if self.norm else None
+        norm = self.feeding_norm[0] if self.feeding_norm else None
         left: dict[str, Any] = {name: getattr(self, name) for name in names}
         return Stack(
             left,
@@ -71,31 +73,52 @@ class Stack(nn.Module):
         if self.keeps_input:
             self._seen = x
         pre = self._before_norm() if self.reads_pre else x
-        y = self._core(op, x, *args, **kwargs)
+        y = self._gated_core(op, x, *args, **kwargs)
         if not (self._parallel or self._sequential or self._scales):
             return y
-        y = self.layout.channels_last(y)
-        terms = [(t, t.delta(self.layout.channels_last(pre if t.reads_pre else x))) for t in self._parallel]
-        y = self._add(y, terms)
-        y = self._add(y, [(t, t.delta(self._columns(t, y))) for t in self._sequential])
+        y, x = self.layout.channels_last(y), self.layout.channels_last(x)
+        pre = self.layout.channels_last(pre)
+        y = self._add(y, [(t, self._term(t, t.delta(pre if t.reads_pre else x), x)) for t in self._parallel])
+        y = self._add(y, [(t, self._term(t, t.delta(self._columns(t, y)), x)) for t in self._sequential])
         for scale in self._scales:
-            y = self._set(scale, y, scale.finish(self._columns(scale, y)))
+            part = self._columns(scale, y)
+            done = scale.finish(part)
+            y = self._set(scale, y, done if scale.gate is None else part + scale.gate(x) * (done - part))
         return self.layout.restore(y)
 
-    def _core(self, op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The operation itself, with changed input or weights."""
-        if self._inputs and any(value is not None and value is not False for value in (*args, *kwargs.values())):
+    def _gated_core(self, op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The operation with changed input or weights, and what each gated tuner alone would change of that."""
+        free = [tuner for tuner in (*self._inputs, *self._weights) if tuner.gate is None]
+        y = self._core(free, op, x, *args, **kwargs)
+        differences = []
+        for tuner in (*self._inputs, *self._weights):
+            if tuner.gate is not None:
+                with_it = [other for other in (*self._inputs, *self._weights) if other.gate is None or other is tuner]
+                factor = tuner.gate(self.layout.channels_last(x))
+                differences.append(factor * (self._core(with_it, op, x, *args, **kwargs) - y))
+        return sum(differences, y)
+
+    def _core(self, tuners: Iterable[Tuner], op: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The operation itself, with input or weights changed by these tuners."""
+        x_in, compute, parts = x, op.untuned, []
+        for tuner in tuners:
+            if tuner.stage is Stage.INPUT:
+                x_in = tuner.prepare(x_in, self._normed)
+            elif tuner in self._span_of:
+                parts.append(tuner)
+            else:
+                compute = partial(tuner, op)
+        masked = any(value is not None and value is not False for value in (*args, *kwargs.values()))
+        if masked and x_in.shape != x.shape:
             raise BackboneError("an operation with prompt rows takes no mask: there is none for the rows")
-        x_in = x
-        for tuner in self._inputs:
-            x_in = tuner.prepare(x_in, self._normed)
-        whole = [tuner for tuner in self._weights if tuner not in self._span_of]
-        compute = partial(whole[0], op) if whole else op.untuned
-        y = compute(x_in, *args, **kwargs)
-        for tuner in self._weights:
-            if tuner in self._span_of:
-                y = self._set(tuner, y, tuner(op, x_in, *args, **kwargs))
-        return y[:, : x.shape[1]] if self._inputs else y
+        y: Tensor = compute(x_in, *args, **kwargs)
+        for tuner in parts:
+            y = self._set(tuner, y, tuner(op, x_in, *args, **kwargs))
+        return y if x_in.shape == x.shape else y[:, : x.shape[1]]
+
+    def _term(self, tuner: Tuner, term: Tensor, x: Tensor) -> Tensor:
+        """What a tuner adds: behind its gate, and in training not for all images."""
+        return self._kept(term if tuner.gate is None else tuner.gate(x) * term)
 
     def _columns(self, tuner: Tuner, y: Tensor) -> Tensor:
         """What a tuner sees of the output: its own columns."""
@@ -111,11 +134,10 @@ class Stack(nn.Module):
     def _add(self, y: Tensor, terms: list[tuple[Tuner, Tensor]]) -> Tensor:
         """The output and each tuner's term, at its columns."""
         for tuner, term in terms:
-            kept = self._kept(term)
             if tuner in self._span_of:
                 first, end = self._span_of[tuner]
-                kept = F.pad(kept, (first, y.shape[-1] - end))
-            y = y + kept
+                term = F.pad(term, (first, y.shape[-1] - end))
+            y = y + term
         return y
 
     def _kept(self, term: Tensor) -> Tensor:
@@ -127,16 +149,16 @@ class Stack(nn.Module):
 
     def _normed(self, rows: Tensor) -> Tensor:
         """Rows of the trunk as the operation reads them."""
-        if not self.norm:
+        if not self.feeding_norm:
             return rows
-        normed: Tensor = self.norm[0](rows)
+        normed: Tensor = self.feeding_norm[0](rows)
         if self.reads_pre:
             self._before_norm()  # they were seen, and nobody asks for them
         return normed
 
     def _before_norm(self) -> Tensor:
         """What the feeding norm read just now; taken once, so that nothing is kept alive."""
-        feeder: Any = self.norm[0].tuners
+        feeder: Any = self.feeding_norm[0].tuners
         seen, feeder._seen = feeder._seen, None
         return seen
 

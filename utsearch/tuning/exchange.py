@@ -47,7 +47,7 @@ def _tuned_class(original: type[nn.Module]) -> type[nn.Module]:
             "a tuned model cannot be pickled: save tuned.state_dict() and the design, and attach the design again"
         )
 
-    body = {
+    body: dict[str, Any] = {
         "forward": forward,
         "untuned": original.forward,
         "__deepcopy__": copy,
@@ -55,4 +55,7 @@ def _tuned_class(original: type[nn.Module]) -> type[nn.Module]:
         "__module__": original.__module__,
         "__doc__": original.__doc__,
     }
+    if issubclass(original, nn.Sequential):  # whose forward calls its children in a row
+        body["__iter__"] = lambda self: (module for name, module in self.named_children() if name != CHILD)
+        body["__len__"] = lambda self: len(self._modules) - 1
     return type(f"Tuned{original.__name__}", (original,), body)

@@ -10,6 +10,8 @@ from utsearch.backbones import Backbone
 from utsearch.design import Design, DesignError
 from utsearch.tuning.resolve import count, resolve
 
+STEP = 4  # among so many ranks in a row there is one that suits every form
+
 
 @dataclass(frozen=True)
 class Known:
@@ -64,14 +66,22 @@ def peers(backbone: Backbone, limit: int) -> dict[str, Design]:
 def _largest(design: Design, backbone: Backbone, limit: int) -> Design | None:
     """The design at the largest rank within the limit, all its ranked slots at one rank; None if none fits."""
     if not any(slot.rank for slot in design.slots):
-        return design if fits(design, backbone) and count(design, backbone) <= limit else None
-    best = None
-    low, high = 1, max(1, limit)
+        return _within(design, backbone, limit)
+    best, low, high = None, 1, max(1, limit)
     while low <= high:
         middle = (low + high) // 2
-        scaled = Design(tuple(replace(slot, rank=middle) if slot.rank else slot for slot in design.slots))
-        if fits(scaled, backbone) and count(scaled, backbone) <= limit:
-            best, low = scaled, middle + 1
+        below = range(middle, max(0, middle - STEP), -1)  # not every rank suits every form: some want it even
+        found = next((d for rank in below if fits(d := _ranked(design, rank), backbone)), None)
+        if found is not None and count(found, backbone) <= limit:
+            best, low = found, middle + 1
         else:
             high = middle - 1
     return best
+
+
+def _within(design: Design, backbone: Backbone, limit: int) -> Design | None:
+    return design if fits(design, backbone) and count(design, backbone) <= limit else None
+
+
+def _ranked(design: Design, rank: int) -> Design:
+    return Design(tuple(replace(slot, rank=rank) if slot.rank else slot for slot in design.slots))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from utsearch.backbones import Operation, Stage, Tuner
-from utsearch.backbones.folding import last_step, rows_of
+from utsearch.backbones.folding import first_step, last_step, rows_of
 from utsearch.forms import catalogue
 from utsearch.tuning.attach import Tuned
 from utsearch.tuning.compose import Stack
@@ -85,7 +85,8 @@ def _by_path(tuned: Tuned) -> dict[str, list[_Place]]:
 
 def _fold_all(module: nn.Module, places: list[_Place]) -> Iterator[tuple[str, str | None]]:
     """Fold the tuners of one module in order; the name of each, and why it stays or None."""
-    end = last_step(module)
+    first, end = first_step(module), last_step(module)
+    reader_occupied = first is not module and hasattr(first, CHILD)
     occupied = end is not module and hasattr(end, CHILD)
     n_sequential = sum(place.tuner.stage is Stage.SEQUENTIAL for place in places)
     waiting: _Place | None = None
@@ -95,6 +96,8 @@ def _fold_all(module: nn.Module, places: list[_Place]) -> Iterator[tuple[str, st
             reason = f"it acts after {waiting.name.rpartition('.')[2]}, which stays"
         elif reason is None and stage is Stage.SEQUENTIAL and n_sequential > 1:
             reason = "several sequential tuners read the same sum"
+        elif reason is None and stage is Stage.INPUT:
+            reason = "the Linear that reads it keeps tuners of its own" if reader_occupied else None
         elif reason is None and occupied:
             reason = "the part that the operation ends with keeps tuners of its own"
         if reason is None:
@@ -107,7 +110,7 @@ def _fold_all(module: nn.Module, places: list[_Place]) -> Iterator[tuple[str, st
 def _give_back_unread(model: nn.Module) -> None:
     """Norms without tuners keep a stack only where a tuner that stays reads their input."""
     stacks = [module for module in model.modules() if isinstance(module, Stack)]
-    read = {norm for stack in stacks if stack.reads_pre for norm in stack.norm}
+    read = {norm for stack in stacks if stack.reads_pre for norm in stack.feeding_norm}
     for module in list(model.modules()):
         stack = getattr(module, CHILD, None)
         if isinstance(stack, Stack) and not any(True for _ in stack.children()) and module not in read:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from utsearch.backbones import GROUPS, QKV, SITES, Backbone, Operation, Stage, Tuner
+from utsearch.backbones import GROUPS, QKV, SITES, TRUNK, Backbone, Operation, Stage, Tuner
 from utsearch.design import ALL, Blocks, Design, DesignError, OptionInfo, Slot, Value
 from utsearch.forms import catalogue as all_forms
 from utsearch.tuning.cells import Cell, Options, digest, regroup, spec_of
@@ -43,6 +43,7 @@ def resolve(design: Design | str, backbone: Backbone, catalogue: Catalogue | Non
     for index, slot in enumerate(design.slots):
         for cell in _Slot(design, index, slot, backbone, forms).cells():
             _admit(cell, seen, forms, _at(design, index, "|".join(slot.sites)))
+    _check_bypass(seen.values(), forms, str(design))
     order = {site: at for at, site in enumerate(backbone.sites)}
     cells = tuple(sorted(seen.values(), key=lambda c: (-1 if c.block is None else c.block, order[c.site], spec_of(c))))
     n_params = sum(num_params(cell, backbone, forms) for cell in cells)
@@ -57,7 +58,7 @@ def count(design: Design | str, backbone: Backbone) -> int:
 def num_params(cell: Cell, backbone: Backbone, forms: Catalogue) -> int:
     """The form's closed formula at the cell's operation."""
     op = backbone.operations[cell.site, cell.block]
-    return forms[cell.form].num_params(op, cell.rank or 0, **full_options(cell, forms))
+    return forms[cell.form].count(op, cell.rank, full_options(cell, forms))
 
 
 def full_options(cell: Cell, forms: Catalogue) -> dict[str, Value]:
@@ -83,7 +84,7 @@ class _Slot:
             for block in self._blocks(site):
                 op = self._operation(site, block)
                 cell = Cell(block, site, form.name, self.slot.rank, options)
-                if reason := form.refuses(op, **full_options(cell, self.forms)):
+                if reason := form.refusal(op, self.slot.rank, full_options(cell, self.forms)):
                     raise self._error(f"{form.name} cannot stand at the {op}: {reason}", f":{form.name}")
                 cells.append(cell)
         return cells
@@ -132,8 +133,8 @@ class _Slot:
             absent = " (a part counts only if it is called once, on tokens)"
             hint = absent if site in (*SITES, *GROUPS) else near(site, there)
             raise self._error(f"{self.backbone.name} has no site {site!r}{hint}; it has {', '.join(there)}", name)
-        if site not in form.sites:
-            raise self._error(f"{form.name} cannot stand at {site}, only at {', '.join(form.sites)}", name)
+        if reason := form.info().misplaced(site):
+            raise self._error(reason, name)
 
     def _blocks(self, site: str) -> tuple[int | None, ...]:
         if (site, None) in self.backbone.operations:
@@ -212,6 +213,23 @@ def _admit(cell: Cell, seen: dict[tuple[Any, ...], Cell], forms: Catalogue, wher
 def _overlap(one: str, other: str) -> bool:
     """Whether two sites of a block share weights: a site with itself, and q, k and v with the fused qkv."""
     return one == other or (one in QKV and other == "qkv") or (other in QKV and one == "qkv")
+
+
+def _check_bypass(cells: Iterable[Cell], forms: Catalogue, text: str) -> None:
+    """Refuse what could never learn since a bypass keeps its gradient away."""
+    cells = list(cells)
+    bypass = next((cell for cell in cells if forms[cell.form].bypass), None)
+    for cell in cells if bypass else ():
+        before = cell.site == TRUNK and _stage(cell, forms) is Stage.INPUT
+        if bypass and (before or cell.site not in (TRUNK, "tail")):
+            place = cell.site if cell.block is None else f"{cell.site} of block {cell.block}"
+            raise DesignError(
+                f"{bypass.form} lets no gradient into the backbone: {cell.form} at the {place} could not learn; "
+                "beside it only the tail can be tuned",
+                text,
+                0,
+                len(text),
+            )
 
 
 def _stage(cell: Cell, forms: Catalogue) -> Stage:
