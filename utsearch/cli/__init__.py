@@ -8,6 +8,7 @@ from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
 from utsearch.cli.predict import predict
+from utsearch.cli.report import report
 from utsearch.cli.sample import sample
 from utsearch.cli.search import search
 from utsearch.cli.train import train
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, evaluate, export, train, predict, sample):
+for command in (search, pareto, report, evaluate, export, train, predict, sample):
     app.command()(command)
 
 

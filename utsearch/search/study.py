@@ -56,6 +56,11 @@ class Study:
         """When, where and by which command it was searched."""
         return list(self.optuna.user_attrs.get("sessions", []))
 
+    @property
+    def depth(self) -> int | None:
+        """Blocks of its backbone; None in a study that did not record them."""
+        return self.optuna.user_attrs.get("depth")
+
     def records(self) -> list[Record]:
         """All trials in their order."""
         with database_errors(self.url):
