@@ -4,6 +4,8 @@ import sys
 
 import typer
 
+from utsearch.cli.compare import compare
+from utsearch.cli.dashboard import dashboard
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
@@ -11,6 +13,9 @@ from utsearch.cli.predict import predict
 from utsearch.cli.report import report
 from utsearch.cli.sample import sample
 from utsearch.cli.search import search
+from utsearch.cli.show import show
+from utsearch.cli.spaces import spaces
+from utsearch.cli.studies import studies
 from utsearch.cli.train import train
 from utsearch.errors import UserError
 
@@ -21,7 +26,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, report, evaluate, export, train, predict, sample):
+COMMANDS = (
+    *(search, pareto, report, studies, show, compare, spaces, dashboard),
+    *(evaluate, export, train, predict, sample),
+)
+for command in COMMANDS:
     app.command()(command)
 
 

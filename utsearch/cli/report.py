@@ -5,12 +5,17 @@ from typing import Annotated
 
 import typer
 
-from utsearch.cli.options import STUDIES, Storage, Studies
+from utsearch.cli.options import STUDIES, Storage, Studies, complete_study
 
 
 def report(
     study: Annotated[
-        list[str] | None, typer.Option("--study", help="A study; given several times, they stand side by side.")
+        list[str] | None,
+        typer.Option(
+            "--study",
+            help="A study; given several times, they stand side by side.",
+            autocompletion=complete_study,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The page to write. [default: STUDIES/STUDY/report.html]")] = None,
     storage: Storage = None,

@@ -35,7 +35,7 @@ def answers(story: Story) -> list[Answer]:
     return [
         Answer(f"Which design under {count(LIMIT)} parameters?", _which(best), clean(best.design)),
         Answer("Is a new design better than LoRA, and how sure?", versus_lora(story)),
-        Answer("Where does it sit in the network?", _where(best)),
+        Answer("Where does it sit in the network?", where(best)),
         cost,
         Answer("How do I load it?", "Export it, then load the folder:", _loading(story, best)),
     ]
@@ -78,7 +78,8 @@ def _nearest_lora(records: Sequence[Record]) -> Comparison | None:
     return max(pairs, key=lambda pair: pair.sigmas, default=None)
 
 
-def _where(best: Record) -> str:
+def where(best: Record) -> str:
+    """The slots of a design in words."""
     if not (parts := slots(best)):
         return "Nowhere: it is the linear head alone."
     sentences = []

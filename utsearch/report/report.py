@@ -105,6 +105,13 @@ def figures(story: Story) -> Iterator[tuple[str, Figure]]:
     yield from ((key, figure) for key, figure in others.items() if figure is not None)
 
 
+def plotly_figures(story: Story) -> dict[str, Any]:
+    """The figures as Plotly's own objects, for other pages than ours."""
+    from plotly.graph_objects import Figure as PlotlyFigure
+
+    return {key: PlotlyFigure({"data": each["data"], "layout": each["layout"]}) for key, each in figures(story)}
+
+
 _SECTIONS = (
     ("seeds", "Confirmed over seeds", "Retrained on train+val over fresh seeds, read on test; bars are 95% intervals."),
     (
