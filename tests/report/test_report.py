@@ -10,9 +10,9 @@ import pytest
 from utsearch import pareto
 from utsearch.report.answers import answers, versus_lora, where
 from utsearch.report.costs import costs_figure
-from utsearch.report.curves import MOST, curves_figure, growth, thinned
+from utsearch.report.curves import curves_figure, growth
 from utsearch.report.effects import importance_figure, slices_figure
-from utsearch.report.groups import About, finished, front, hypervolume
+from utsearch.report.groups import About, finished, front, hypervolume, thinned
 from utsearch.report.report import figures, report, write_report
 from utsearch.report.seeds import confirmed_figure
 from utsearch.report.story import Story, best_under, depth_of, regrets
@@ -91,7 +91,6 @@ def test_thinning_keeps_the_ends_apart_and_all_where_few(study: Sequence[Record]
     assert len(some) == 10
     assert some[0] == study[0]
     assert [r.number for r in some] == sorted({r.number for r in some})
-    assert MOST > 10
 
 
 def test_slices_count_a_design_in_each_of_its_columns(small: list[Record], about: About) -> None:

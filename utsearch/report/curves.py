@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from utsearch import pareto
-from utsearch.report.groups import accuracy, finished
+from utsearch.report.groups import accuracy, finished, thinned
 from utsearch.report.palette import BLUE, INK
 from utsearch.report.story import Story
 from utsearch.report.theme import AXIS, heading, layout, name_of, panels
@@ -20,17 +20,12 @@ if TYPE_CHECKING:
 MOST = 120  # curves of one kind; of more, evenly chosen ones are drawn
 
 
-def thinned(members: Sequence[Record], most: int = MOST) -> list[Record]:
-    """At most so many records, evenly over the sequence."""
-    if len(members) <= most:
-        return list(members)
-    return [members[i * len(members) // most] for i in range(most)]
-
-
 def curves_figure(records: Sequence[Record]) -> dict[str, Any] | None:
     """Top-1 at every rung: catalogue and front, others thinned; None where no rung was reached."""
     grouped = kinds(records)
-    found = [_curves(kind, thinned(grouped[kind.key]), len(grouped[kind.key])) for kind in KINDS if grouped[kind.key]]
+    found = [
+        _curves(kind, thinned(grouped[kind.key], MOST), len(grouped[kind.key])) for kind in KINDS if grouped[kind.key]
+    ]
     if not found:
         return None
     epochs = sorted({rung["epoch"] for record in records for rung in record.rungs})
@@ -99,7 +94,7 @@ def volume_figure(story: Story) -> dict[str, Any] | None:
     if story.about.scale is None or not (steps := list(growth(story.records, story.about.scale))):
         return None
     size, unit = _unit(steps[-1][1])
-    titles = ["after so many trials", f"after so many {unit} of training, all workers together"]
+    titles = ["after so many trials", f"after so many {unit} of training"]
     xs: tuple[list[float], list[float]] = (
         [record.number + 1 for record, _, _ in steps],
         [seconds / size for _, seconds, _ in steps],

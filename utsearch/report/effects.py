@@ -8,8 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from utsearch.design import DesignError, Slot
-from utsearch.report.curves import thinned
-from utsearch.report.groups import finished
+from utsearch.report.groups import finished, thinned
 from utsearch.report.palette import BLUE, GREY, INK, VERMILLION
 from utsearch.report.story import Story, depth_of, regrets, slots
 from utsearch.report.theme import AXIS, heading, layout, name_of, panels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -18,8 +19,13 @@ def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
         return None
     groups = ((KNOWN, "catalogue", True), (BEST, "new", False))
     data = [_trace(kind, name, [r for r in results if r.known is known]) for kind, name, known in groups]
+    logs = [math.log10(max(result.n_params, 1)) for result in results]
     axes = {
-        "xaxis": {**LOG_AXIS, "title": {"text": "tuner parameters (log scale; the linear probe has none)"}},
+        "xaxis": {
+            **LOG_AXIS,
+            "range": [min(logs) - 0.15, max(logs) + 0.15],
+            "title": {"text": "tuner parameters (log scale; the linear probe has none)"},
+        },
         "yaxis": AXIS,
         "annotations": [heading("test top-1 (%)", 0, 12)],
     }
