@@ -70,6 +70,16 @@ class Space:
         """Every parameter with its choices, the same for all trials: a range of indices, or words."""
         return {name: choices for group in range(self.groups) for name, choices in self._group_parameters(group)}
 
+    @property
+    def most_designs(self) -> int:
+        """How many designs there are at most; on few blocks, positions that differ as shares may be the same."""
+        places = len(self.positions.first) * len(self.positions.count)
+        slots = (
+            slot.optional + places * sum(math.prod(map(len, keys.values())) for keys in slot.forms.values())
+            for slot in self.slots.values()
+        )
+        return int(math.prod(slots) ** self.groups)
+
     def suggest(self, trial: TrialLike, depth: int) -> Design:
         """The design of a trial's choices on `depth` blocks; the same call rebuilds it from a stored trial."""
         chosen = {name: _ask(trial, name, choices) for name, choices in self.parameters.items()}

@@ -1,8 +1,11 @@
 """Records of a made-up search: what the reports draw is checked against them, so nothing is trained here."""
 
 import math
+import os
 import random
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from utsearch.pareto import Scale
 from utsearch.report.groups import About
+from utsearch.report.story import Confirmed, Rivalry, Story
 from utsearch.search import Record
 
 KNOWN = {
@@ -103,3 +107,50 @@ def about() -> About:
 def record() -> Callable[..., Record]:
     """A function that makes one record."""
     return make_record
+
+
+BROWSERS = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; without one the test is skipped."""
+    for name in BROWSERS:
+        if name and (path := shutil.which(name)):
+            return path
+    pytest.skip("no Chromium on this machine (set CHROMIUM to its path)")
+
+
+@pytest.fixture(scope="session")
+def story(study: Sequence[Record], about: About) -> Story:
+    """All parts of a report."""
+    return make_story(study, about)
+
+
+def make_story(records: Sequence[Record], about: About) -> Story:
+    """Records with costs, importance, and results over seeds."""
+    costly = [
+        replace(r, cost={"flops": 2e8 + 50 * r.n_params, "memory": 3e7 + 900 * r.n_params})
+        if r.status == "finished"
+        else r
+        for r in records
+    ]
+    goals = ("reaching the front", "top-1", "few parameters")
+    return Story(
+        about,
+        costly,
+        depth=6,
+        importance={goal: {"ffn.form": 0.6, "mha.rank": 0.3, "qkv.first": 0.1} for goal in goals},
+        confirmed=[
+            Confirmed("lora-8", "qkv:lora(8)", 24576, known=True, top1=0.74, half=0.008, seeds=5),
+            Confirmed("trial 33", "ffn:adapter(4)@last/2", 4000, known=False, top1=0.76, half=None, seeds=1),
+        ],
+        rivalries=[Rivalry("trial 33", "lora-8", 0.02, 0.01, 0.03, 0.004, "better")],
+        sessions=[{"host": "vm", "started": "2026-01-01", "command": "cli.py search"}],
+    )
+
+
+@pytest.fixture(scope="session")
+def many() -> Callable[[int], list[Record]]:
+    """A function that makes a study of so many new designs."""
+    return make_study

@@ -1,40 +1,18 @@
 """The page in headless Chromium: drawn, hovered, without an error on the console, also narrow and in the dark."""
 
-import html as entities
-import json
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import headless
 import pytest
+from headless import Seen
 
 from utsearch.report.frame import ranges
 from utsearch.report.groups import About
 from utsearch.report.page import page
 from utsearch.report.traces import kinds
 from utsearch.search import Record
-
-Seen = dict[str, Any]
-BROWSERS = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-    *("--virtual-time-budget=60000", "--window-size=1280,1400", "--dump-dom"),
-)
-
-# collects what a developer would see in red; runs before anything else of the page
-WATCH = """<script>
-window.problems = [];
-addEventListener("error", (event) => problems.push(String(event.message)));
-addEventListener("unhandledrejection", (event) => problems.push(String(event.reason)));
-addEventListener("securitypolicyviolation", (event) => problems.push("blocked " + event.blockedURI));
-for (const level of ["error", "warn"]) console[level] = (...words) => problems.push(words.join(" "));
-</script>"""
 
 # waits for the picture, moves the mouse to every point and reads the label that appears
 PROBE = """<script>
@@ -79,27 +57,12 @@ PROBE = """<script>
 </script>"""
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    for name in BROWSERS:
-        if name and (path := shutil.which(name)):
-            return path
-    pytest.skip("no Chromium on this machine (set CHROMIUM to its path)")
-
-
 def visit(chromium: str, content: str, folder: Path, *flags: str, width: int | None = None) -> Seen:
     """What the probe saw; it hovers on the wide page only. A narrow page is narrowed: a window has a least width."""
-    assert "<meta charset" in content
-    path, probe = folder / "page.html", PROBE.replace("HOVER", "false" if width else "true")
-    path.write_text(content.replace("<meta charset", f"{WATCH}<meta charset").replace("</body>", f"{probe}</body>"))
+    probe = PROBE.replace("HOVER", "false" if width else "true")
     if width:
-        path.write_text(path.read_text().replace("<main>", f'<main style="width: {width}px; margin: 0">'))
-    command = [chromium, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, path.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
-    found = re.search(r'<pre id="report">(.*?)</pre>', dom, re.DOTALL)
-    assert found, f"the probe did not report; the page ends with {dom[-500:]!r}"
-    report: Seen = json.loads(entities.unescape(found[1]))
-    return report
+        content = content.replace("<main>", f'<main style="width: {width}px; margin: 0">')
+    return headless.visit(chromium, content, probe, folder, *flags)
 
 
 @pytest.fixture(scope="module")

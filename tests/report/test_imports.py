@@ -4,8 +4,12 @@ import subprocess
 import sys
 
 MODULES = (
+    "answers",
     "board",
     "callouts",
+    "costs",
+    "curves",
+    "effects",
     "figure",
     "frame",
     "groups",
@@ -13,9 +17,15 @@ MODULES = (
     "lines",
     "live",
     "page",
+    "plain",
+    "report",
+    "seeds",
+    "story",
     "summary",
     "table",
+    "theme",
     "traces",
+    "where",
 )
 
 

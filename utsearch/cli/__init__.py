@@ -4,14 +4,20 @@ import sys
 
 import typer
 
+from utsearch.cli.compare import compare
+from utsearch.cli.dashboard import dashboard
 from utsearch.cli.data import data
 from utsearch.cli.designs import designs
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
 from utsearch.cli.predict import predict
+from utsearch.cli.report import report
 from utsearch.cli.sample import sample
 from utsearch.cli.search import search
+from utsearch.cli.show import show
+from utsearch.cli.spaces import spaces
+from utsearch.cli.studies import studies
 from utsearch.cli.train import train
 from utsearch.cli.worker import worker
 from utsearch.errors import UserError
@@ -23,7 +29,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (search, pareto, evaluate, export, train, worker, predict, sample, designs):
+COMMANDS = (
+    *(search, worker, train, evaluate, export, predict, sample),
+    *(pareto, report, studies, show, compare, dashboard),
+    *(designs, spaces),
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(data)
 

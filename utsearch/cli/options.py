@@ -8,7 +8,17 @@ import typer
 STUDIES = Path("studies")
 STORAGE_VARIABLE = "UTSEARCH_STORAGE"  # keeps a password out of the list of processes
 
-StudyName = Annotated[str | None, typer.Option("--study", help="Name of the study; without it, the latest one.")]
+
+def complete_study(incomplete: str) -> list[str]:
+    """Names of studies in the default folder that start so, for the shell's completion."""
+    return sorted(path.stem for path in STUDIES.glob("*.db") if path.stem.startswith(incomplete))
+
+
+StudyName = Annotated[
+    str | None,
+    typer.Option("--study", help="Name of the study; without it, the latest one.", autocompletion=complete_study),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Storage = Annotated[
     str | None,
     typer.Option(

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from utsearch.report.frame import Ranges, View, ranges
-from utsearch.report.groups import accuracy, error, front
+from utsearch.report.groups import accuracy, error, front, thinned
 from utsearch.report.labels import Anchor, Box, Obstacle, Offset, place
 from utsearch.report.palette import GREY
 from utsearch.report.traces import BEST, KINDS, KNOWN, kinds
@@ -22,6 +22,7 @@ LINE_WEIGHT, BAR_WEIGHT, HALO_WEIGHT = 25.0, 10.0, 14.0
 HALO = 5  # pixels around a named point, where another's label would seem to be its own
 OPTIONAL = 60.0  # a trial's number is written only where there is room: hover and table have it too
 CROWD = 400  # points: in such a cloud every place covers some, and looking for the best takes seconds
+MOST_NUMBERS = 12  # in such a cloud: Plotly draws every label anew at each step of a drag
 LONGEST = 24  # letters of a name; the hover has the rest
 
 
@@ -32,7 +33,8 @@ def callouts(records: Sequence[Record], view: View) -> list[dict[str, Any]]:
     """
     limits, grouped = ranges(records), kinds(records)
     on_front = {record.number for record in front(records)}
-    named = sorted((*grouped[KNOWN.key], *grouped[BEST.key]), key=lambda record: record.number not in on_front)
+    new = thinned(grouped[BEST.key], MOST_NUMBERS) if len(records) > CROWD else grouped[BEST.key]
+    named = sorted((*grouped[KNOWN.key], *new), key=lambda record: record.number not in on_front)
     anchors = [_anchor(record, view, limits) for record in named]
     obstacles = [*_markers(grouped, view, limits), *_line(front(records), view, limits)]
     offsets = place(anchors, obstacles, view.width, view.depth)

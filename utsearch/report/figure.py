@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from utsearch.report.callouts import callouts
 from utsearch.report.frame import STRIP, TITLE, VIEWS, Ranges, View, ranges
-from utsearch.report.palette import FONT, GREY, INK, PAPER, RULE, SOFT
+from utsearch.report.theme import AXIS, BASE, LEGEND, LOG_AXIS
 from utsearch.report.traces import traces
 
 if TYPE_CHECKING:
@@ -45,55 +45,21 @@ def sized(records: Sequence[Record], view: View) -> dict[str, Any]:
 
 
 def _layout(limits: Ranges) -> dict[str, Any]:
-    return {
-        "template": "none",
-        "font": {"family": FONT, "size": 13, "color": INK},
-        "paper_bgcolor": PAPER,
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "hovermode": "closest",
-        "hoverlabel": {
-            "align": "left",
-            "bgcolor": PAPER,
-            "bordercolor": GREY,
-            "font": {"family": FONT, "size": 13, "color": INK},
-        },
-        "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": SOFT},
-        "legend": {
-            "orientation": "h",
-            "xref": "container",
-            "x": 0,
-            "yanchor": "bottom",
-            "font": {"size": 12},
-            "bgcolor": "rgba(0,0,0,0)",
-        },
-        **_axes(limits),
-    }
+    return {**BASE, "legend": LEGEND, **_axes(limits)}
 
 
 def _axes(limits: Ranges) -> dict[str, Any]:
-    line = {
-        "showline": True,
-        "linecolor": GREY,
-        "gridcolor": RULE,
-        "zeroline": False,
-        "ticks": "outside",
-        "tickcolor": GREY,
-        "tickfont": {"color": SOFT},
-    }
-    zero = {**line, "range": [-1, 1], "tickvals": [0], "ticktext": ["0"], "fixedrange": True, "showgrid": False}
+    zero = {**AXIS, "range": [-1, 1], "tickvals": [0], "ticktext": ["0"], "fixedrange": True, "showgrid": False}
     return {
         "xaxis": {**zero, "domain": [0, STRIP if limits.strip else 0.001], "visible": limits.strip},
         "xaxis2": {
-            **line,
-            "type": "log",
+            **LOG_AXIS,
             "range": [limits.log_low, limits.log_high],
             "domain": [limits.start, 1],
             "anchor": "y",
-            "tickformat": "~s",
-            "minor": {"ticks": "outside", "ticklen": 3, "tickcolor": GREY},
             "title": {"text": "tuner parameters (log scale)", "standoff": 8},
         },
-        "yaxis": {**line, "range": [100 * limits.low, 100 * limits.high]},
+        "yaxis": {**AXIS, "range": [100 * limits.low, 100 * limits.high]},
     }
 
 

@@ -66,6 +66,13 @@ def hypervolume(records: Sequence[Record], scale: Scale | None) -> float | None:
     return pareto.hypervolume([(record.n_params, accuracy(record)) for record in finished(records)], scale)
 
 
+def thinned(members: Sequence[Record], most: int) -> list[Record]:
+    """At most so many records, evenly over the sequence."""
+    if len(members) <= most:
+        return list(members)
+    return [members[i * len(members) // most] for i in range(most)]
+
+
 def accuracy(record: Record) -> float:
     """Top-1 of a trial that has one."""
     if record.top1 is None:

@@ -17,20 +17,12 @@ from utsearch.report.frame import VIEWS, below, ranges
 from utsearch.report.groups import About, hypervolume, tally
 from utsearch.report.summary import caution, comparisons, line, verdict
 from utsearch.report.table import HEADINGS, Row, rows
+from utsearch.report.theme import CONFIG
 from utsearch.report.units import clean, count, plural
 
 if TYPE_CHECKING:
     from utsearch.search import Record
 
-CONFIG = {
-    "displaylogo": False,
-    "responsive": True,
-    "doubleClick": "reset",
-    # named one by one: Plotly's own choice has a button that uploads the data to a server
-    "modeBarButtons": [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
-    "plotlyServerURL": "",
-    "toImageButtonOptions": {"format": "svg", "filename": "front"},
-}
 LONG = 12  # values in a setting; of more, such as the names of 200 classes, the first are shown
 _CLASSES = ("number", "number", "number", "number time", "design")
 
@@ -45,18 +37,18 @@ def page(records: Sequence[Record], about: About) -> str:
     """The HTML; text from data is escaped here, and by Plotly inside its JSON."""
     from plotly.offline import get_plotlyjs
 
-    return _template("page.html").substitute(
-        title=_text(f"{about.study}: Pareto front"),
-        heading=_text(f"Tuner designs on {about.dataset} with {about.backbone}"),
-        under=_text(_under(records, about)),
-        verdict=_text(verdict(records)),
-        caution=_text(caution(records)),
-        caption=_text(_caption(records)),
-        table=_table(records),
-        comparisons=_comparisons(records),
-        settings="".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in flatten(about.settings)),
-        style=_asset("page.css"),
-        script=_template("page.js").substitute(_data(records)),
+    return template("page.html").substitute(
+        title=text(f"{about.study}: Pareto front"),
+        heading=text(f"Tuner designs on {about.dataset} with {about.backbone}"),
+        under=text(under(records, about)),
+        verdict=text(verdict(records)),
+        caution=text(caution(records)),
+        caption=text(caption(records)),
+        table=front_html(records),
+        comparisons=comparison_list(records),
+        settings="".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in flatten(about.settings)),
+        style=asset("page.css"),
+        script=template("page.js").substitute(_data(records)),
         plotly=get_plotlyjs(),
     )
 
@@ -73,7 +65,8 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _under(records: Sequence[Record], about: About) -> str:
+def under(records: Sequence[Record], about: About) -> str:
+    """The line below the heading."""
     parts = [f"space {about.space}", f"study {about.study}", plural(len(records), "trial")]
     volume = hypervolume(records, about.scale)
     if volume is not None:
@@ -81,7 +74,7 @@ def _under(records: Sequence[Record], about: About) -> str:
     return " · ".join(parts)
 
 
-def _caption(records: Sequence[Record]) -> str:
+def caption(records: Sequence[Record]) -> str:
     """What is drawn, what is not, and where the rest went."""
     heads = sorted({record.n_head for record in records})
     sentences = [f"{tally(records)}."]
@@ -104,35 +97,40 @@ def _data(records: Sequence[Record]) -> dict[str, str]:
     return {name: to_json_plotly(value) for name, value in values.items()}
 
 
-def _table(records: Sequence[Record]) -> str:
+def front_html(records: Sequence[Record]) -> str:
+    """The front as an HTML table."""
     named = zip(_CLASSES, (HEADINGS.trial, HEADINGS.params, HEADINGS.top1, HEADINGS.time, HEADINGS.design), strict=True)
-    head = "".join(f'<th class="{name}">{_text(cell)}</th>' for name, cell in named)
+    head = "".join(f'<th class="{name}">{text(cell)}</th>' for name, cell in named)
     body = "".join(f"<tr>{_html_row(row)}</tr>" for row in rows(records))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _html_row(row: Row) -> str:
-    label = f'<span class="known">{_text(row.name)}</span> ' if row.name != "-" else ""
-    design = f"<code>{_text(row.design)}</code>" if row.design != row.name else ""
-    cells = (*map(_text, (row.trial, row.params, row.top1, row.time)), label + design)
+    label = f'<span class="known">{text(row.name)}</span> ' if row.name != "-" else ""
+    design = f"<code>{text(row.design)}</code>" if row.design != row.name else ""
+    cells = (*map(text, (row.trial, row.params, row.top1, row.time)), label + design)
     return "".join(f'<td class="{name}">{cell}</td>' for name, cell in zip(_CLASSES, cells, strict=True))
 
 
-def _comparisons(records: Sequence[Record]) -> str:
+def comparison_list(records: Sequence[Record]) -> str:
+    """Each new design of the front against its rival, as HTML."""
     pairs = comparisons(records)
     if not pairs:
         return "<p>No new design of the front has a finished catalogue design of its size or less beside it.</p>"
-    return f"<ul>{''.join(f'<li>{_text(line(pair, records))}</li>' for pair in pairs)}</ul>"
+    return f"<ul>{''.join(f'<li>{text(line(pair, records))}</li>' for pair in pairs)}</ul>"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """Text from data, safe in HTML and in attributes."""
     return escape(clean(value))
 
 
-def _template(name: str) -> Template:
-    return Template(_asset(name))
+def template(name: str) -> Template:
+    """A file of `assets` with places to fill."""
+    return Template(asset(name))
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file of `assets`."""
     return files("utsearch.report").joinpath("assets", name).read_text(encoding="utf-8")

@@ -135,7 +135,23 @@ def hover(record: Record, on_front: bool) -> str:
     rung = f" (rung {len(record.rungs)})" if record.rungs else ""
     stopped = "stopped early at " if record.status == "stopped" else ""
     lines.append(f"{stopped}epoch {record.epoch}{rung}, {duration(record.seconds)}")
+    lines += measured(record)
     return "<br>".join(lines)
+
+
+def measured(record: Record) -> list[str]:
+    """What else was recorded of a trial, in words; older studies have less."""
+    last, cost = record.rungs[-1] if record.rungs else {}, record.cost
+    parts = []
+    if "balanced" in last:
+        parts.append(f"balanced {percent(last['balanced'])} %, calibration error {percent(last['ece'])} %")
+    if "images_per_second" in last:
+        parts.append(f"{last['images_per_second']:,.0f} images/s")
+    if "flops" in cost:
+        parts.append(f"{cost['flops'] / 1e6:,.0f} MFLOPs per image, {cost['memory'] / 1e6:,.0f} MB per training step")
+    if "peak_memory" in cost:
+        parts.append(f"{cost['peak_memory'] / 1e6:,.0f} MB of GPU memory at the peak")
+    return parts
 
 
 def _bars(kind: Kind, group: Sequence[Record]) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def prepare(
         study_name, problem.settings, space, scale, storage_url=storage_url, studies_dir=studies_dir, on_stale=on_stale
     )
     with database_errors(study.url), quiet():
+        study.optuna.set_user_attr("depth", problem.depth)
         recover(study.optuna)
         enqueue_known(study.optuna, problem, space)
     return study

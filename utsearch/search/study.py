@@ -64,6 +64,11 @@ class Study:
         """The space's file, as it was when the study was made."""
         return str(self._attribute("space_text"))
 
+    @property
+    def depth(self) -> int | None:
+        """Blocks of its backbone; None in a study that did not record them."""
+        return self.optuna.user_attrs.get("depth")
+
     def records(self) -> list[Record]:
         """All trials in their order."""
         with database_errors(self.url):

@@ -1,0 +1,133 @@
+"""The commands that look at stored studies, on a made-up search."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_problem import FakeProblem, run_fake
+
+from utsearch.cli import main
+from utsearch.cli.options import complete_study
+
+FOLDER = "studies"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    (home / FOLDER).mkdir()
+    run_fake(FakeProblem(), home / FOLDER, "5", "one", sampler="random")
+    run_fake(FakeProblem(), home / FOLDER, "5", "two", sampler="random", seed=3)
+    return home
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> Run:
+    monkeypatch.chdir(home)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["utsearch", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else 1
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_studies_are_listed(run: Run) -> None:
+    code, out, err = run("studies")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["two", "one"]
+    code, out, _ = run("studies", "--json")
+    assert [each["name"] for each in json.loads(out)] == ["two", "one"]
+
+
+def test_a_trial_is_shown(run: Run) -> None:
+    code, out, err = run("show", "1", "--study", "one")
+    assert (code, err) == (0, "")
+    for words in ("trial #1", "lora-4 ffn:lora(4)", "epoch", "lora of size 4 on ffn in every block", "weights: "):
+        assert words in out
+    assert json.loads(run("show", "1", "--study", "one", "--json")[1])["design"] == "ffn:lora(4)"
+
+
+def test_two_studies_are_compared(run: Run) -> None:
+    code, out, err = run("compare", "one", "two")
+    assert (code, err) == (0, "")
+    assert "design in both" in out
+    found = json.loads(run("compare", "one", "two", "--json")[1])
+    assert found["studies"] == ["one", "two"]
+    assert all(0 < volume < 1 for volume in found["volumes"])
+
+
+def test_spaces_are_checked_and_counted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = run("spaces")
+    assert (code, err) == (0, "")
+    assert {"mini", "utuning"} <= {line.split()[0] for line in out.splitlines()}
+    (tmp_path / "wrong.toml").write_text("title = 3")
+    monkeypatch.setattr("utsearch.space_file._folder", lambda: tmp_path)
+    code, out, err = run("spaces", "--json")
+    assert code == 2
+    assert "wrong.toml" in json.loads(out)[0]["error"]
+    assert err == "error: wrong cannot be used\n"
+
+
+def test_pareto_draws_the_front_in_the_terminal(run: Run) -> None:
+    code, out, _ = run("pareto", "--study", "one")
+    assert code == 0
+    assert "val top-1 % over parameters" in out
+
+
+def test_a_report_of_two_studies(run: Run, tmp_path: Path) -> None:
+    out_path = tmp_path / "both.html"
+    code, out, err = run("report", "--study", "one", "--study", "two", "--out", str(out_path))
+    assert (code, err, out) == (0, "", f"page: {out_path}\n")
+    assert "2 studies" in out_path.read_text()
+
+
+def test_names_of_studies_are_completed(run: Run, home: Path) -> None:
+    assert complete_study("t") == ["two"]
+    assert complete_study("") == ["one", "two"]
+
+
+LOOKING = (["studies"], ["show", "0"], ["compare", "bad", "bad"], ["report"], ["dashboard"], ["pareto"])
+
+
+@pytest.mark.parametrize("words", LOOKING, ids=lambda words: words[0])
+def test_no_studies_and_a_damaged_one_are_one_clear_line(run: Run, words: list[str], tmp_path: Path) -> None:
+    code, out, err = run(*words, "--studies", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: no stud")
+    assert len(err.splitlines()) == 1
+    (tmp_path / "bad.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    code, out, err = run(*words, "--studies", str(tmp_path))
+    assert code == 2
+    assert err.startswith("error: cannot ")
+    assert len(err.splitlines()) == 1
+    assert "Traceback" not in out + err
+
+
+def test_an_unknown_trial_says_which_there_are(run: Run) -> None:
+    code, _, err = run("show", "999", "--study", "one")
+    assert code == 2
+    assert err.startswith("error: study 'one' has no trial 999; there are 0 to ")
+
+
+@pytest.mark.parametrize("command", ["studies", "show", "compare", "spaces", "report", "dashboard"])
+def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
+    code = (
+        "import sys; sys.argv = ['cli.py', sys.argv[1], '--help']\n"
+        "import utsearch.cli\n"
+        "try: utsearch.cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('heavy:', sorted({'torch', 'timm', 'optuna', 'plotly', 'numpy', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=True)
+    assert "heavy: []" in done.stdout
+    assert "Example: python cli.py" in " ".join(done.stdout.split())

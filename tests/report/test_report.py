@@ -1,0 +1,182 @@
+"""The report's parts against small studies that can be counted by hand."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from utsearch import pareto
+from utsearch.report.answers import answers, versus_lora, where
+from utsearch.report.costs import costs_figure
+from utsearch.report.curves import curves_figure, growth
+from utsearch.report.effects import importance_figure, slices_figure
+from utsearch.report.groups import About, finished, front, hypervolume, thinned
+from utsearch.report.report import figures, report, write_report
+from utsearch.report.seeds import confirmed_figure
+from utsearch.report.story import Story, best_under, depth_of, regrets
+from utsearch.report.where import NEAR, shares, where_figure
+from utsearch.search import Record
+
+Make = Callable[..., Record]
+
+
+@pytest.fixture
+def small(record: Make) -> list[Record]:
+    """A front of 1 and 2; 3 lies a hair under it, 4 far."""
+    return [
+        record(0, design="linear", baseline="linear", n_params=0, top1=0.5),
+        record(1, design="ffn:adapter(2)@0-1", n_params=1000, top1=0.6),
+        record(2, design="mha|ffn:lora(4)@2", baseline="lora-4", n_params=2000, top1=0.7),
+        record(3, design="ffn:lora(4)@2", n_params=2000, top1=0.695),
+        record(4, design="norms:ssf", n_params=9000, top1=0.4),
+        record(5, design="ffn:adapter(9)", n_params=9000, top1=0.3, epoch=1, status="stopped", reason="hopeless"),
+    ]
+
+
+def test_regret_is_the_distance_to_the_best_of_at_most_that_size(small: list[Record]) -> None:
+    assert regrets(small) == pytest.approx({0: 0, 1: 0, 2: 0, 3: 0.005, 4: 0.3})
+    for record in finished(small):
+        best = max(r.top1 or 0 for r in finished(small) if r.n_params <= record.n_params)
+        assert regrets(small)[record.number] == pytest.approx(best - (record.top1 or 0))
+
+
+def test_heat_map_weighs_the_front_once_and_near_designs_half(small: list[Record]) -> None:
+    share, forms = shares(small, depth=3)
+    total = 2 + NEAR
+    assert share == pytest.approx(
+        {("ffn", 0): 1 / total, ("ffn", 1): 1 / total, ("ffn", 2): (1 + NEAR) / total, ("mha", 2): 1 / total}
+    )
+    assert forms["ffn", 2] == pytest.approx({"lora": (1 + NEAR) / total})
+
+
+def test_heat_map_has_a_row_for_each_site_and_a_box_for_each_block(small: list[Record], about: About) -> None:
+    figure = where_figure(Story(about, small, depth=3))
+    assert figure is not None
+    trace = figure["data"][0]
+    assert (trace["y"], trace["x"]) == (["mha", "ffn"], [0, 1, 2])
+    assert sum(shape["type"] == "rect" for shape in figure["layout"]["shapes"]) == 3
+    assert where_figure(Story(about, small[:1], depth=3)) is None
+
+
+def test_depth_is_the_studys_or_the_last_block_named(small: list[Record], about: About) -> None:
+    assert depth_of(Story(about, small)) == 3
+    assert depth_of(Story(about, small, depth=12)) == 12
+
+
+def test_growth_ends_at_the_studys_hypervolume_and_never_falls(study: Sequence[Record], about: About) -> None:
+    assert about.scale is not None
+    steps = list(growth(study, about.scale))
+    volumes = [volume for _, _, volume in steps]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] == pytest.approx(hypervolume(study, about.scale))
+    k = len(steps) // 2
+    seen = [(r.n_params, r.top1 or 0.0) for r, _, _ in steps[: k + 1]]
+    assert volumes[k] == pytest.approx(pareto.hypervolume(seen, about.scale))
+    assert steps[-1][1] <= sum(record.seconds for record in study)
+
+
+def test_curves_have_a_point_for_each_rung(small: list[Record]) -> None:
+    figure = curves_figure(small)
+    assert figure is not None
+    points = sum(x is not None for trace in figure["data"] for x in trace["x"])
+    assert points == sum(len(record.rungs) for record in small)
+    assert curves_figure([]) is None
+
+
+def test_thinning_keeps_the_ends_apart_and_all_where_few(study: Sequence[Record]) -> None:
+    assert thinned(study, 1000) == list(study)
+    some = thinned(study, 10)
+    assert len(some) == 10
+    assert some[0] == study[0]
+    assert [r.number for r in some] == sorted({r.number for r in some})
+
+
+def test_slices_count_a_design_in_each_of_its_columns(small: list[Record], about: About) -> None:
+    figure = slices_figure(Story(about, small, depth=6))
+    assert figure is not None
+    sites, forms, ranks, places = (trace for trace in figure["data"] if trace["mode"] == "markers")
+    assert figure["layout"]["xaxis"]["ticktext"] == ["ffn", "mha", "norms"]
+    assert len(sites["x"]) == 5
+    assert sorted(figure["layout"]["xaxis2"]["ticktext"]) == ["adapter", "lora", "ssf"]
+    assert len(forms["x"]) == 4
+    assert figure["layout"]["xaxis3"]["ticktext"] == ["2", "4"]
+    assert len(ranks["x"]) == 3
+    assert figure["layout"]["xaxis4"]["ticktext"] == ["early", "middle", "all blocks"]
+    assert len(places["x"]) == 4
+
+
+def test_costs_have_a_panel_for_each_recorded_measure(small: list[Record]) -> None:
+    def panels(records: Sequence[Record]) -> set[str]:
+        figure = costs_figure(records)
+        assert figure is not None
+        return {trace["xaxis"] for trace in figure["data"]}
+
+    assert panels(small) == {"x"}
+    assert panels([replace(r, cost={"flops": 1e9, "memory": 1e7}) for r in small]) == {"x", "x2", "x3"}
+    assert costs_figure([]) is None
+
+
+def test_importance_and_seeds_are_absent_where_nothing_was_computed(story: Story) -> None:
+    assert importance_figure({}) is None
+    assert confirmed_figure([]) is None
+    figure = confirmed_figure(story.confirmed)
+    assert figure is not None
+    known, new = figure["data"]
+    assert known["error_y"]["array"] == pytest.approx([0.8])
+    assert new["error_y"]["array"] == [0.0]
+    assert "one seed" in new["hovertext"][0]
+    bars = importance_figure(story.importance)
+    assert bars is not None
+    assert [trace["x"][-1] for trace in bars["data"]] == pytest.approx([60, 60, 60])
+
+
+def test_answers_name_the_best_small_design(small: list[Record], about: About) -> None:
+    best = best_under(small, 50_000)
+    assert best is not None
+    assert best.number == 2
+    assert best_under(small, 1500) == small[1]
+    assert best_under(small, -1) is None
+    given = {answer.question: answer for answer in answers(Story(about, small))}
+    assert "70.0 ± 1.0 %" in given["Which design under 50,000 parameters?"].answer
+    assert "--pick trial=2 " in given["How do I load it?"].code
+    assert "1 trial stopped early" in given["What did the search cost?"].answer
+    assert where(best) == "lora of size 4 on mha and ffn in blocks 2."
+    assert where(small[0]) == "Nowhere: it is the linear head alone."
+
+
+def test_better_than_lora_is_said_with_how_sure(small: list[Record], record: Make, about: About, story: Story) -> None:
+    assert versus_lora(story).startswith("Yes: trial 33 against lora-8")
+    assert versus_lora(Story(about, small)).startswith("Unknown")
+    won = versus_lora(Story(about, [*small, record(6, design="ffn:lora(5)", n_params=3000, top1=0.8)]))
+    assert won.startswith("Probably: #6 against lora-4 of at most its size: +10.0 ± 1.4 points")
+    assert "One seed" in won
+    close = versus_lora(Story(about, [*small, record(6, design="ffn:lora(5)", n_params=3000, top1=0.701)]))
+    assert close.startswith("Not shown")
+
+
+def test_the_page_holds_plotly_once_and_every_figure(story: Story, tmp_path: Path) -> None:
+    from plotly.offline import get_plotlyjs
+
+    html = report([story, story])
+    assert html.count(get_plotlyjs()) == 1
+    rest = html.replace(get_plotlyjs(), "")
+    assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", rest)
+    for i in range(2):
+        for key, _ in figures(story):
+            assert f'id="s{i}-{key}"' in rest
+    assert "2 studies" in rest
+    assert len(front(story.records)) * 2 == len(re.findall(r'<td class="number">#\d+</td><td class="number">', rest))
+    path = write_report([story], tmp_path / "made" / "report.html")
+    assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
+
+
+def test_a_study_without_results_has_a_report(about: About) -> None:
+    assert "None has finished yet." in report([Story(replace(about, scale=None), [])])
+    with pytest.raises(ValueError, match="needs a study"):
+        report([])
+
+
+def test_a_damaged_design_is_shown_not_fatal(record: Make, about: About) -> None:
+    assert "not a design" in report([Story(about, [record(0, design="not a design :("), record(1)])])

@@ -1,0 +1,32 @@
+"""`compare`: two studies."""
+
+from typing import Annotated
+
+import typer
+
+from utsearch.cli.options import STUDIES, AsJson, Storage, Studies, complete_study
+
+
+def compare(
+    one: Annotated[str, typer.Argument(help="A study.", autocompletion=complete_study)],
+    other: Annotated[str, typer.Argument(help="Another study.", autocompletion=complete_study)],
+    as_json: AsJson = False,
+    storage: Storage = None,
+    studies: Studies = STUDIES,
+) -> None:
+    """Compare two studies: settings that differ, hypervolume in one box, designs that are in both.
+
+    Example: python cli.py compare birds-tpe birds-random
+    """
+    import json
+    from dataclasses import asdict
+
+    from utsearch.report.plain import contrast_text
+    from utsearch.search import open_study
+    from utsearch.search.shelf import contrast
+
+    found = contrast(*(open_study(name, storage, studies_dir=studies) for name in (one, other)))
+    if as_json:
+        print(json.dumps({"studies": [one, other], **asdict(found)}, indent=2, default=str))
+    else:
+        print(contrast_text((one, other), found))
