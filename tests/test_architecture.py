@@ -10,6 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "utsearch"
 FLOORS = {
+    "__main__": 7,
     "cli": 6,
     "search": 5,
     "report": 5,

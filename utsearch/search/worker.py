@@ -107,10 +107,10 @@ class _Attempt:
         self.trial.set_user_attr("worker", identity())
         try:
             resolved = self._resolve()
-            if (known := self._known(resolved)) is not None:
-                return self._repeat(known)
             self._refuse_too_large(resolved)
             self._refuse_in_training(resolved)
+            if (known := self._known(resolved)) is not None:  # after the claim: a rival may have ended just before it
+                return self._repeat(known)
             self.worker.on_event(TrialStarted(record_of(self._frozen())))
             return float(resolved.n_params), self._train(resolved)
         except KeyboardInterrupt:
