@@ -177,5 +177,5 @@ def test_two_thousand_trials_fit_and_pan(
     panned = seen["panned"]
     assert panned["to"] < panned["from"]
     assert panned["before"] == panned["after"] > 10
-    assert panned["during"] == 0, "labels are redrawn at every step of a drag, which stutters"
+    assert panned["during"] <= 1, "labels (but the heading) are redrawn at every step of a drag, which stutters"
     assert all(facts["drawn"] for facts in seen["seen"].values())
