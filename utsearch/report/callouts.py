@@ -22,7 +22,7 @@ LINE_WEIGHT, BAR_WEIGHT, HALO_WEIGHT = 25.0, 10.0, 14.0
 HALO = 5  # pixels around a named point, where another's label would seem to be its own
 OPTIONAL = 60.0  # a trial's number is written only where there is room: hover and table have it too
 CROWD = 400  # points: in such a cloud every place covers some, and looking for the best takes seconds
-MOST_NUMBERS = 12  # in such a cloud: Plotly draws every label anew at each step of a drag
+MOST_NUMBERS = 12  # of new designs in such a cloud
 LONGEST = 24  # letters of a name; the hover has the rest
 
 

@@ -57,7 +57,7 @@ def _cells(record: Record, depth: int) -> dict[Cell, set[str]]:
         except DesignError:  # a deeper backbone than the study says
             continue
         for site in slot.sites:
-            for block in blocks:
+            for block in {"stem": (0,), "tail": (depth - 1,)}.get(site, blocks):  # beside the blocks, not in them
                 found.setdefault((site, block), set()).add(slot.form)
     return found
 

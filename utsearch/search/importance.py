@@ -48,8 +48,7 @@ def _shares(study: optuna.Study, names: list[str], target: Target, n_trials: int
     evaluator = PedAnovaImportanceEvaluator(target_quantile=max(QUANTILE, 5 / n_trials))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.filterwarnings(
-            "ignore", "PedAnovaImportanceEvaluator computes", UserWarning
-        )  # lower is better: so are ours
+        # it warns that lower is better, as it is for all targets here
+        warnings.filterwarnings("ignore", "PedAnovaImportanceEvaluator computes", UserWarning)
         found = get_param_importances(study, evaluator=evaluator, params=names, target=target)
     return {name: float(share) for name, share in found.items()}

@@ -1,5 +1,6 @@
 // Every figure of the report; a click on a point copies the text of its design, and says so.
 (() => {
+  const MANY = 800;
   const plots = $plots;
   const words = $words;
   const config = $config;
@@ -54,6 +55,13 @@
     await Plotly.newPlot(plot, data, layout, config);
     plot.on("plotly_click", ({points: [point]}) => point.customdata && copy(point.customdata[1]));
     if (!views) return;
+    // Plotly draws every label anew at each step of a drag, which stutters beside very many points: they rest until its end
+    const back = () => setTimeout(() => Plotly.relayout(plot, {annotations: plot.layout.annotations}), 50);
+    const rest = () => {
+      plot._fullLayout.annotations.forEach((each) => { each.visible = false; });
+      document.addEventListener("mouseup", back, {once: true});
+    };
+    if (plot.querySelectorAll("path.point").length > MANY) plot.addEventListener("mousedown", rest, true);
     const fit = fitted(plot, views);
     fit();
     new ResizeObserver(fit).observe(plot);
