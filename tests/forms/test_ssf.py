@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from utsearch.backbones import QKV, SITES, Backbone
+from utsearch.backbones import QKV, Backbone
 from utsearch.tuning import attached
 
 
 def test_its_formula_everywhere(backbone: Backbone, images: Tensor) -> None:
     inputs: dict[str, Tensor] = {}
-    with attached(backbone, f"{'|'.join(site for site in SITES if site not in QKV)}:ssf") as tuned:
+    with attached(backbone, f"{'|'.join(site for site in backbone.sites if site not in QKV)}:ssf") as tuned:
         ops = {op.path: backbone.model.get_submodule(op.path) for op in backbone.operations.values()}
         hooks = [op.register_forward_pre_hook(lambda _, x, p=p: inputs.update({p: x[0]})) for p, op in ops.items()]
         backbone.model(images)

@@ -2,7 +2,8 @@
 
 from utsearch.backbones.load import Backbone, load_backbone
 from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Layout, Operation
-from utsearch.backbones.probe import GROUPS, LINEAR_SITES, QKV, SITES, describe
+from utsearch.backbones.probe import describe
+from utsearch.backbones.sites import GROUPS, LINEAR_SITES, QKV, SITES
 from utsearch.backbones.tuner import Stage, Tuner
 
 __all__ = [

@@ -22,7 +22,7 @@ class Adapter(Tuner):
     name = "adapter"
     summary = "OP(x) + s·φ(z·Wd)·Wu, z = OP(x) or x"
     source = "Houlsby et al. 2019, arXiv 1902.00751; AdaptFormer 2205.13535; Adapter+ 2406.06820"
-    sites = ("mha", "ffn", "block")
+    sites = ("mha", "mixer", "ffn", "block")
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Adapter(Tuner):
         nn.init.zeros_(self.up.bias)
 
     def delta(self, x: Tensor) -> Tensor:
-        """(batch, tokens, d) to the same shape."""
+        """(batch, …, d_in or d_out) to (batch, …, d_out)."""
         return torch.as_tensor(self.up(self.act(self.down(x)))) * self.scale
 
     @classmethod

@@ -24,6 +24,7 @@ class Stack(nn.Module):
         tuners: Mapping[str, Tuner],
         *,
         layout: Layout = Layout.NLC,
+        stride: int = 1,
         norm: nn.Module | None = None,
         keeps_input: bool = False,
         drop_path: float = 0.0,
@@ -34,13 +35,14 @@ class Stack(nn.Module):
         Args:
             tuners: by name, in canonical order.
             layout: where the operation has its channels.
+            stride: parallel terms read every stride-th position, where the operation's output stands.
             norm: the norm that feeds the operation; held in a tuple, so that it is no child and no key changes.
             keeps_input: whether this is the stack of a norm whose input the next operation's tuner reads.
             drop_path: share of images for which a term is left out while training (Huang et al. 2016, 1603.09382).
             spans: first and last + 1 of the output columns that a tuner changes, where these are not all of them.
         """
         super().__init__()
-        self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
+        self.layout, self.stride, self.keeps_input, self.drop_path = layout, stride, keeps_input, drop_path
         self.norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
         self.spans = dict(spans or {})
         self._span_of = {tuner: self.spans[name] for name, tuner in tuners.items() if name in self.spans}
@@ -60,6 +62,7 @@ class Stack(nn.Module):
         return Stack(
             left,
             layout=self.layout,
+            stride=self.stride,
             norm=norm,
             keeps_input=self.keeps_input,
             drop_path=self.drop_path,
@@ -75,7 +78,7 @@ class Stack(nn.Module):
         if not (self._parallel or self._sequential or self._scales):
             return y
         y = self.layout.channels_last(y)
-        terms = [(t, t.delta(self.layout.channels_last(pre if t.reads_pre else x))) for t in self._parallel]
+        terms = [(t, t.delta(self._positions(pre if t.reads_pre else x))) for t in self._parallel]
         y = self._add(y, terms)
         y = self._add(y, [(t, t.delta(self._columns(t, y))) for t in self._sequential])
         for scale in self._scales:
@@ -88,14 +91,19 @@ class Stack(nn.Module):
             raise BackboneError("an operation with prompt rows takes no mask: there is none for the rows")
         x_in = x
         for tuner in self._inputs:
-            x_in = tuner.prepare(x_in, self._normed)
+            x_in = self.layout.restore(tuner.prepare(self.layout.channels_last(x_in), self._normed))
         whole = [tuner for tuner in self._weights if tuner not in self._span_of]
         compute = partial(whole[0], op) if whole else op.untuned
         y = compute(x_in, *args, **kwargs)
         for tuner in self._weights:
             if tuner in self._span_of:
                 y = self._set(tuner, y, tuner(op, x_in, *args, **kwargs))
-        return y[:, : x.shape[1]] if self._inputs else y
+        return y[:, : x.shape[1]] if self._inputs and self.layout is Layout.NLC else y
+
+    def _positions(self, x: Tensor) -> Tensor:
+        """The input (batch, …, d_in) at the positions of the output."""
+        x = self.layout.channels_last(x)
+        return x if self.stride == 1 else x[:, :: self.stride, :: self.stride]
 
     def _columns(self, tuner: Tuner, y: Tensor) -> Tensor:
         """What a tuner sees of the output: its own columns."""
