@@ -123,6 +123,15 @@ def test_as_many_channels_as_rows_are_no_riddle(first: str, last: Layout) -> Non
     assert (op.layout, op.d_in, op.tokens) == (last, 8, 64)
 
 
+def test_a_permuted_patch_embedding_is_no_riddle() -> None:
+    """DINOv3's gives the convolution's map with the channels last: 8 channels, 8×8 patches, nobody reads it as it is."""
+    model = timm.create_model(
+        "vit_small_patch16_dinov3", num_classes=0, img_size=128, embed_dim=8, depth=1, num_heads=1
+    )
+    stem = describe(model, 128)["stem", None]
+    assert (stem.layout, stem.d_out) == (Layout.NHWC, 8)
+
+
 def test_every_operation_has_its_own_widths_and_stride() -> None:
     operations = describe(timm.create_model("resnet26", num_classes=0), 64)
     widths = [

@@ -11,7 +11,7 @@ from torch import nn
 
 from utsearch.backbones import Backbone
 from utsearch.design import DesignError
-from utsearch.tuning import attach, attached, resolve
+from utsearch.tuning import attach, attached, largest_difference, merge, resolve
 
 MIXERS = [SepConv, SepConv, Attention, Attention]
 NORMS = [LayerNorm2dNoBias] * 2 + [LayerNormNoBias] * 2
@@ -163,3 +163,17 @@ def test_relative_positions_mean_the_blocks_that_have_the_site() -> None:
     assert [cell.block for cell in resolve("mha:lora(2)", network).cells] == [2, 3]
     assert resolve("mha:lora(2)@last/2", network) == resolve("mha:lora(2)@2-3", network)
     assert str(resolve("mha:lora(2)@2-3", network).design) == "mha:lora(2)"
+
+
+@pytest.mark.parametrize("family", ["convnext", "resnet", "efficientnet", "dinov3", "swin"])
+def test_what_folds_into_another_family_computes_the_same(family: str) -> None:
+    """Depthwise convolutions take a scale but no mixing of channels."""
+    network = tiny(family)
+    network.model.double()
+    images = torch.randn(2, 3, network.img_size, network.img_size, dtype=torch.float64)
+    inner = "|".join(site for site in ("mixer", "ffn", "fc2", "conv") if site in network.sites)
+    for design in (f"{'|'.join(network.sites)}:ssf", f"{inner}:lora(2, insert=sequential)"):
+        with attached(network, design) as tuned:
+            for value in tuned.state_dict().values():
+                value += 0.1 * torch.randn_like(value)
+            assert largest_difference(network.model, merge(tuned).model, images) < 1e-9

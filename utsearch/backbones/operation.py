@@ -48,6 +48,7 @@ class Operation:
         tokens: positions that it reads: rows of the sequence or height · width when it was probed; 0 for stem and tail.
         layout: where its channels are.
         stride: its output stands at every stride-th position of its input; 0 where it has no such grid.
+        groups: of a convolution; more than one mix no channels of different groups.
         norm: path of the norm whose output it reads, None where it reads the trunk itself.
         heads: attention heads (mha only).
         head_dim: channels of one head (mha only).
@@ -64,6 +65,7 @@ class Operation:
     tokens: int = 0
     layout: Layout = Layout.NLC
     stride: int = 1
+    groups: int = 1
     norm: str | None = None
     heads: int | None = None
     head_dim: int | None = None

@@ -189,6 +189,7 @@ def _operation(watch: Watch, site: str, index: int, path: str, block: str) -> Op
         tokens=math.prod(x.shape[1:]) // x.shape[axis],
         layout=layout,
         stride=_stride(layout.channels_last(x), layout.channels_last(y)),
+        groups=module.groups if isinstance(module, nn.Conv2d) else 1,
         norm=_feeding(watch, path, block, x),
         heads=heads,
         head_dim=getattr(module, "head_dim", None) if site == "mha" else None,

@@ -34,7 +34,9 @@ class Watch:
         self.modules = dict(model.named_modules())
         self.calls: dict[str, Calls] = {}
         self._run(model, img_size)
-        self._evidence = self._collect()
+        self._evidence: dict[int, set[Layout]] = defaultdict(set)
+        self._views: dict[int, list[tuple[Tensor, Layout]]] = defaultdict(list)
+        self._collect()
 
     def once(self, path: str) -> tuple[Tensor, Tensor] | None:
         """Input and output of a module that was called exactly once, with a tensor, and gave one."""
@@ -50,8 +52,19 @@ class Watch:
         """
         if x.ndim != 4:
             return Layout.NLC
-        told = self._evidence.get(id(x), set())
+        told = self._evidence.get(id(x), set()) or self._of_views(x)
         return next(iter(told)) if len(told) == 1 else None
+
+    def _of_views(self, x: Tensor) -> set[Layout]:
+        """What is known of tensors in the same memory, as the map that a patch embedding permutes: strides tell."""
+        found = set()
+        for other, layout in self._views.get(_memory(x), []):
+            at = 1 if layout is Layout.NCHW else 3
+            channels = (other.shape[at], other.stride(at))
+            same = [axis for axis in (1, 3) if (x.shape[axis], x.stride(axis)) == channels]
+            if len(same) == 1:
+                found.add(Layout.NCHW if same == [1] else Layout.NHWC)
+        return found
 
     def inside(self, path: str) -> Iterator[tuple[str, nn.Module]]:
         """Modules below one, those that ran, in call order, with their paths."""
@@ -83,13 +96,19 @@ class Watch:
             self.calls[path].inputs.append(args[0])
             self.calls[path].outputs.append(output)
 
-    def _collect(self) -> dict[int, set[Layout]]:
-        evidence: dict[int, set[Layout]] = defaultdict(set)
+    def _collect(self) -> None:
         for path, seen in self.calls.items():
-            if (layout := layout_of(self.modules[path])) is not None:
-                for x in (*seen.inputs, *seen.outputs):
-                    evidence[id(x)].add(layout)
-        return evidence
+            layout = layout_of(self.modules[path])
+            if layout is None:
+                continue
+            for x in (*seen.inputs, *seen.outputs):
+                if x.ndim == 4:
+                    self._evidence[id(x)].add(layout)
+                    self._views[_memory(x)].append((x, layout))
+
+
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage()._cdata
 
 
 def layout_of(module: nn.Module) -> Layout | None:

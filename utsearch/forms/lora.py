@@ -68,6 +68,8 @@ class LoRA(Tuner):
         """Parallel at a Linear; sequential after anything that ends with a Linear or a convolution."""
         if insert == "parallel":
             return not_linear(op)
+        if op.groups > 1:
+            return f"a convolution in {op.groups} groups does not mix channels, as it would have to at the {op}"
         return (
             f"a norm does not mix channels, as it would have to at the {op}"
             if op.kind in NORMS
