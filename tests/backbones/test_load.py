@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
 
-from utsearch.backbones import BackboneError, load_backbone, vit_mini
+from utsearch.backbones import BackboneError, load, load_backbone, vit_mini
 
 
 def test_a_timm_model_comes_frozen() -> None:
@@ -48,7 +49,7 @@ def test_damaged_embedded_weights_are_said(monkeypatch: pytest.MonkeyPatch, tmp_
         ("vit-mini", "did you mean vit_mini"),
         ("zzz", "list_models"),
         ("test_vit.nosuch", "Invalid pretrained tag"),
-        ("test_resnet", "no ViT-like network"),
+        ("vgg11", "no blocks that utsearch can tune"),
     ],
 )
 def test_an_unknown_name_is_said(name: str, said: str) -> None:
@@ -56,13 +57,57 @@ def test_an_unknown_name_is_said(name: str, said: str) -> None:
         load_backbone(name, pretrained=False)
 
 
-def test_no_network_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_download_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise ConnectionError("no route\nto host")
 
     monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr(load, "_check_download", lambda name: None)
     with pytest.raises(BackboneError, match="cannot create test_vit: no route to host; give a local file"):
         load_backbone("test_vit")
+
+
+def test_images_that_are_not_square_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"input_size": (3, 64, 96), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    monkeypatch.setattr(timm.data, "resolve_model_data_config", lambda model: config)
+    with pytest.raises(BackboneError, match="64×96 px images; utsearch needs square ones: give an img_size"):
+        load_backbone("test_convnext", pretrained=False)
+    assert load_backbone("test_convnext", pretrained=False, img_size=64).img_size == 64
+
+
+class Hub:
+    """A hub that does not answer, and counts how often it was asked."""
+
+    asked = 0
+
+    def head(self, url: str, timeout: float) -> None:
+        Hub.asked += 1
+        raise TimeoutError(f"timed out\nafter {timeout} s")
+
+
+def test_no_network_is_said_after_one_try(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub, "get_session", Hub)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        BackboneError, match=r"cannot download test_vit: .* \(timed out after 5 s\).*; give a local file"
+    ):
+        load_backbone("test_vit")
+    assert Hub.asked == 1
+
+
+def test_an_image_size_for_a_network_that_takes_any() -> None:
+    backbone = load_backbone("test_convnext", pretrained=False, img_size=64)
+    assert (backbone.img_size, backbone.operations["block", 0].tokens) == (64, 16 * 16)
+    with pytest.raises(BackboneError, match="cannot run on a 8 px image"):
+        load_backbone("test_coatnet", pretrained=False, img_size=8)
+
+
+@pytest.mark.parametrize("name", ["test_convnext", "test_efficientnet", "test_resnet", "mobilenetv3_small_050"])
+def test_the_width_is_that_of_the_features(name: str) -> None:
+    """MobileNetV3's differs from the last block's and from num_features."""
+    backbone = load_backbone(name, pretrained=False, img_size=64)
+    assert backbone.model(torch.zeros(2, 3, 64, 64)).shape == (2, backbone.width)
+    assert backbone.fingerprint != load_backbone(name, pretrained=False, img_size=64).fingerprint
 
 
 def test_a_local_checkpoint(tmp_path: Path) -> None:

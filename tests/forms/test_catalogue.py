@@ -47,6 +47,8 @@ def test_a_form_says_what_it_is(form: type[Tuner]) -> None:
 def test_every_form_at_every_site(backbone: Backbone, images: Tensor, site: str, text: str) -> None:
     """Counted as built, the identity if it says so, alive, and gone without a trace."""
     design = f"{site}:{text}"
+    if site not in backbone.sites:
+        pytest.skip("other backbones have it, see tests/tuning/test_families.py")
     if not fits(Design.parse(design), backbone):
         with pytest.raises(DesignError, match="cannot stand at the") as refused:
             resolve(design, backbone)

@@ -10,7 +10,9 @@ from utsearch.tuning import attached
 
 def test_its_formula_everywhere(backbone: Backbone, images: Tensor) -> None:
     inputs: dict[str, Tensor] = {}
-    with attached(backbone, f"{'|'.join(site for site in SSF.sites if site not in QKV)}:ssf") as tuned:
+    with attached(
+        backbone, f"{'|'.join(site for site in backbone.sites if site in SSF.sites and site not in QKV)}:ssf"
+    ) as tuned:
         paths = [op.path for op in backbone.operations.values() if op.site != "trunk"]
         ops = {path: backbone.model.get_submodule(path) for path in paths}
         hooks = [op.register_forward_pre_hook(lambda _, x, p=p: inputs.update({p: x[0]})) for p, op in ops.items()]

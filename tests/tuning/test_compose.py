@@ -76,6 +76,6 @@ def _sorted(tuners: object) -> list:
 
 
 def test_a_layout_is_undone() -> None:
-    x = torch.randn(2, 5, 3)
     for layout in Layout:
+        x = torch.randn(2, 5, 3) if layout is Layout.NLC else torch.randn(2, 5, 4, 3)
         assert torch.equal(layout.restore(layout.channels_last(x)), x)

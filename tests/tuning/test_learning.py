@@ -49,3 +49,9 @@ def test_every_known_design_learns(backbone: Backbone, images: Tensor, known: An
     logits = backbone.model(images)
     assert dead_parameters(backbone, known.design) == []
     assert torch.equal(backbone.model(images), logits)
+
+
+def test_features_of_any_size_leave_a_slope(backbone: Backbone) -> None:
+    """Large features would make the loss exactly zero, and what is alive look dead."""
+    backbone.model.norm.weight.data *= 1e4
+    assert dead_parameters(backbone, "mha|ffn:adapter(4, init=zero)", images=2) == []

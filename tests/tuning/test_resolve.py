@@ -117,7 +117,7 @@ def _design(cells: list[Cell]) -> Design:
         ("mha:lora(8) + mha:lorra(8)", "lorra", "did you mean lora"),
         ("mhaa:lora(8)", "mhaa", "did you mean mha"),
         ("gate:lora(8)", "gate", "it has mha, ffn, block"),
-        ("mha|qkv:adapter(8)", "qkv", "adapter cannot stand at qkv, only at mha, ffn, block"),
+        ("mha|qkv:adapter(8)", "qkv", "adapter cannot stand at qkv, only at mha, mixer, ffn, block"),
         ("norms:lora(8)", "norms", "lora cannot stand at norm1"),
         ("mha:lora", "lora", "needs a rank"),
         ("stem:ssf(3)", "ssf(3", "ssf has no rank, got 3"),
@@ -145,12 +145,23 @@ def test_an_error_points_at_what_does_not_fit(vit: Backbone, text: str, bad: str
     assert error.text[error.start : error.end] == bad
 
 
-def test_a_site_missing_in_some_blocks_is_said(vit: Backbone) -> None:
-    operations = {key: op for key, op in vit.operations.items() if key != ("proj", 3)}
+def _without(backbone: Backbone, site: str, block: int) -> Backbone:
+    """The backbone lacking one operation."""
     partial = Backbone.__new__(Backbone)
-    partial.__dict__ = vit.__dict__ | {"operations": operations}
+    partial.__dict__ = backbone.__dict__ | {
+        "operations": {key: op for key, op in backbone.operations.items() if key != (site, block)}
+    }
+    return partial
+
+
+def test_a_site_missing_in_some_blocks_is_said(vit: Backbone) -> None:
+    partial = _without(vit, "proj", 3)
     with pytest.raises(DesignError, match="no proj in block 3, only in 0-2,4-11"):
-        resolve("proj:lora(8)", partial)
+        resolve("proj:lora(8)@2-4", partial)
+    assert len(resolve("proj:lora(8)", partial).cells) == 11
+    assert str(resolve("proj:lora(8)", partial).design) == "proj:lora(8)"
+    with pytest.raises(DesignError, match="no proj in first/12, only in"):
+        resolve("proj:lora(8)@first/12", _without(partial, "proj", 0))
 
 
 def test_a_group_without_members_is_said(vit: Backbone) -> None:
@@ -158,7 +169,8 @@ def test_a_group_without_members_is_said(vit: Backbone) -> None:
     partial = Backbone.__new__(Backbone)
     partial.__dict__ = vit.__dict__ | {"operations": operations}
     with pytest.raises(
-        DesignError, match=r"no site 'linears' \(.* called once, on tokens\); it has mha, block, norm1, norms\n"
+        DesignError,
+        match=r"no site 'linears' \(.* called once, on tokens or a map\); it has mha, block, norm1, norms\n",
     ):
         resolve("linears:lora(8)", partial)
     assert str(resolve("norms:ssf", partial).design) == "norm1:ssf"

@@ -2,13 +2,15 @@
 
 from utsearch.backbones.load import Backbone, load_backbone
 from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Layout, Operation
-from utsearch.backbones.probe import GROUPS, LINEAR_SITES, LINEARS, QKV, SITES, TRUNK, describe
+from utsearch.backbones.probe import describe
+from utsearch.backbones.sites import GROUPS, LINEAR_SITES, LINEARS, NORM_SITES, QKV, SITES, TRUNK
 from utsearch.backbones.tuner import Stage, Tuner, states
 
 __all__ = [
     "GROUPS",
     "LINEARS",
     "LINEAR_SITES",
+    "NORM_SITES",
     "PLAIN_ATTENTION",
     "QKV",
     "SITES",

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from utsearch.backbones.operation import BackboneError, Operation
-from utsearch.backbones.probe import SITES, describe
+from utsearch.backbones.probe import probe
+from utsearch.backbones.sites import SITES
 
 EMBEDDED = "vit_mini"
+HUB_SECONDS = 5  # for the hub to answer before a download
 
 
 class Backbone:
@@ -42,9 +44,9 @@ class Backbone:
         self.name, self.weights, self.img_size = name, weights, img_size
         self.mean, self.std = tuple(mean), tuple(std)
         self.model = model.requires_grad_(False).eval()
-        self.operations: Mapping[tuple[str, int | None], Operation] = describe(self.model, img_size)
+        self.operations: Mapping[tuple[str, int | None], Operation]
+        self.operations, self.width = probe(self.model, img_size)
         self.depth = sum(site == "block" for site, _ in self.operations)
-        self.width = int(getattr(model, "num_features", 0)) or self.operations["block", 0].d_out
         self._frozen = tuple(sorted(self.model.state_dict()))
 
     @property
@@ -83,13 +85,13 @@ def load_backbone(
     """Load a frozen backbone.
 
     Args:
-        name: `vit_mini`, or any ViT-like timm model, as in `vit_base_patch16_224.augreg_in21k`.
+        name: `vit_mini`, or any timm model with blocks, as in `vit_base_patch16_224.augreg_in21k` or `convnext_tiny`.
         pretrained: load its weights; False leaves random ones.
         img_size: side of the input in pixels where it shall differ from the model's own.
         checkpoint: a local file of weights instead of those that timm would download.
 
     Raises:
-        BackboneError: unknown name, no weights, or a network that is not ViT-like.
+        BackboneError: unknown name, no weights, or a network without blocks that can be tuned.
     """
     if name == EMBEDDED:
         return _load_embedded(pretrained, img_size, checkpoint)
@@ -98,7 +100,8 @@ def load_backbone(
     data: Any = timm.data  # untyped
     model = _create(name, pretrained, img_size, checkpoint)
     config = data.resolve_model_data_config(model)
-    size = getattr(getattr(model, "patch_embed", None), "img_size", None) or config["input_size"][1:]
+    built_for = getattr(getattr(model, "patch_embed", None), "img_size", None)  # None: any size, as convolutions take
+    size = built_for or ((img_size, img_size) if img_size else config["input_size"][1:])
     if size[0] != size[1]:
         raise BackboneError(f"{name} reads {size[0]}×{size[1]} px images; utsearch needs square ones: give an img_size")
     tag = str(model.pretrained_cfg.get("tag", "")) or "default"
@@ -135,12 +138,45 @@ def _create(name: str, pretrained: bool, img_size: int | None, checkpoint: str |
         if not Path(checkpoint).is_file():
             raise BackboneError(f"no checkpoint file {checkpoint}")
         options["pretrained_cfg_overlay"] = {"file": str(checkpoint)}
+    elif pretrained:
+        _check_download(name)
+    create = partial(timm.create_model, name, pretrained=pretrained or checkpoint is not None, num_classes=0)
     try:
-        return timm.create_model(name, pretrained=pretrained or checkpoint is not None, num_classes=0, **options)
+        try:
+            return create(**options)
+        except TypeError:
+            if not options.pop("img_size", None):
+                raise
+            return create(**options)  # a network that takes images of any size has no such argument
     except Exception as error:  # timm, its hub client and the network raise whatever they like
         reason = " ".join(str(error).split()) or type(error).__name__
         hint = "; give a local file by checkpoint, or pretrained=False" if pretrained and checkpoint is None else ""
         raise BackboneError(f"cannot create {name}: {reason}{hint}") from error
+
+
+def _check_download(name: str) -> None:
+    """Fail in seconds without a network, where the hub's client would try again for a minute.
+
+    Raises:
+        BackboneError: the weights are not in the hub's cache, and the hub does not answer.
+    """
+    import timm
+    from huggingface_hub import constants, get_session, try_to_load_from_cache
+
+    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if ":" in name or config is None or not config.has_weights or not config.hf_hub_id or config.file:
+        return
+    repository = f"timm/{config.architecture}.{config.tag}" if config.hf_hub_id == "timm/" else config.hf_hub_id
+    files = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", config.hf_hub_filename)
+    if any(isinstance(try_to_load_from_cache(repository, file), str) for file in files if file):
+        return
+    try:
+        get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+    except Exception as error:  # whatever its client and the network raise
+        raise BackboneError(
+            f"cannot download {name}: {constants.ENDPOINT} does not answer ({' '.join(str(error).split())}) and its "
+            "weights are not in the cache; give a local file by checkpoint"
+        ) from error
 
 
 def _near(architecture: str) -> str:

@@ -15,17 +15,23 @@ class BackboneError(UserError):
 
 
 class Layout(Enum):
-    """Where the channels are; tuners see them last, whatever the network does."""
+    """Where the channels are; tuners see them last, (batch, …, channels), whatever the network does.
 
-    NLC = "nlc"  # (batch, tokens, channels)
+    Positions are not flattened: a tuner at a map sees (batch, height, width, channels), one at tokens (batch, tokens,
+    channels), one after the pooling (batch, channels).
+    """
+
+    NLC = "nlc"  # (batch, tokens, channels), or (batch, channels)
+    NHWC = "nhwc"  # (batch, height, width, channels), or windows and tokens for height and width
+    NCHW = "nchw"  # (batch, channels, height, width)
 
     def channels_last(self, x: Tensor) -> Tensor:
-        """From the network's layout to the tuners': nothing to move for tokens."""
-        return x
+        """From the network's layout to the tuners'."""
+        return x.permute(0, 2, 3, 1) if self is Layout.NCHW else x
 
     def restore(self, y: Tensor) -> Tensor:
         """The inverse of `channels_last`."""
-        return y
+        return y.permute(0, 3, 1, 2) if self is Layout.NCHW else y
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,16 @@ class Operation:
     """One place of a frozen network where tuners may stand: x' = OP(x) + tuner(x).
 
     Attributes:
-        site: its kind of place: mha, ffn, block, qkv, proj, fc1, fc2, norm1, norm2, stem, trunk or tail.
+        site: its kind of place, one of `SITES`.
         block: position among the blocks in call order; None for stem, trunk and tail.
         path: name of the module in the network, as in `blocks.3.attn`.
         kind: qualified class of the module, as in `timm.layers.attention.Attention`.
         d_in: channels it reads.
         d_out: channels it writes.
-        tokens: rows of the sequence when it was probed, 0 where it does not read tokens.
+        tokens: positions that it reads: rows of the sequence or height · width when it was probed; 0 for stem and tail.
         layout: where its channels are.
+        stride: its output stands at every stride-th position of its input; 0 where it has no such grid.
+        groups: of a convolution; more than one mix no channels of different groups.
         norm: path of the norm whose output it reads, None where it reads the trunk itself.
         heads: attention heads (mha only).
         head_dim: channels of one head (mha only).
@@ -61,6 +69,8 @@ class Operation:
     d_out: int
     tokens: int = 0
     layout: Layout = Layout.NLC
+    stride: int = 1
+    groups: int = 1
     norm: str | None = None
     heads: int | None = None
     head_dim: int | None = None

@@ -1,125 +1,94 @@
 """Find the operations of a network: names propose, one hooked forward disposes.
 
-A module counts as an operation only if it was called exactly once and kept (batch, tokens) up to the channels. So a
+A module counts as an operation only if it was called exactly once, with a tensor, and gave one of the same rank. So a
 Linear whose weight is read without calling it (BEiT's qkv) is no site, and nobody tunes what never runs.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
-from utsearch.backbones.operation import PLAIN_ATTENTION, BackboneError, Operation
+from utsearch.backbones.operation import BackboneError, Layout, Operation
+from utsearch.backbones.sites import AROUND, FUSED, IN_BLOCK, LINEAR_SITES, QKV, SIDEWAYS, SITES, TRUNK
+from utsearch.backbones.watch import Watch, layout_of
 from utsearch.design import OUTSIDE
 
-IN_BLOCK = {
-    "mha": "attn",
-    "ffn": "mlp",
-    "block": "",
-    "qkv": "attn.qkv",
-    "q": "attn.q_proj",
-    "k": "attn.k_proj",
-    "v": "attn.v_proj",
-    "proj": "attn.proj",
-    "fc1": "mlp.fc1",
-    "fc2": "mlp.fc2",
-    "norm1": "norm1",
-    "norm2": "norm2",
-}
-AROUND = {"stem": ("patch_embed",), "tail": ("norm", "fc_norm")}
-LINEARS = ("qkv", "proj", "fc1", "fc2")
-QKV = ("q", "k", "v")
-LINEAR_SITES = (*LINEARS, *QKV)
-TRUNK = "trunk"  # all blocks in a row, as one operation
-SITES = (*IN_BLOCK, *OUTSIDE)
-# Attention whose fused projection gives all of q, then all of k, then all of v.
-FUSED = (PLAIN_ATTENTION, "timm.models.swin_transformer.WindowAttention")
-GROUPS = {"linears": LINEARS, "norms": ("norm1", "norm2")}
-
-
-@dataclass
-class _Calls:
-    """What hooks saw of one module; keeping the tensors keeps their identities unique."""
-
-    order: int
-    inputs: list[Tensor] = field(default_factory=list)
-    outputs: list[Tensor] = field(default_factory=list)
-
-
-class _Watch(dict[str, _Calls]):
-    """Calls by module path, in call order; hooks that write into it."""
-
-    def enter(self, path: str, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self.setdefault(path, _Calls(len(self)))
-
-    def leave(self, path: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
-            self[path].inputs.append(args[0])
-            self[path].outputs.append(output)
+_BLOCK_NAME = re.compile(
+    r"Block|Bottle|Residual$|ConvResidual|MBConv|SeparableConv$|EdgeResidual|Xception(Module|)$|Layer[12]d$|DlaBasic|"
+    r"Basic$|^Outlooker$|^ConvEncoder$|^Inception[A-E]$|^HighPerfGpuBlock$|^FFN$"
+)
+_NO_BLOCK = re.compile(
+    r"ParallelMaxxVitBlock|^(DenseBlock|StageBlock|AttentionBlock|LearnableAffineBlock|MobileOneBlock)$"
+)
 
 
 def describe(model: nn.Module, img_size: int) -> dict[tuple[str, int | None], Operation]:
     """The operations of a network by (site, block), from one forward of an empty image.
 
     Raises:
-        BackboneError: the forward fails, or the network is no stack of equal blocks over tokens.
+        BackboneError: the forward fails, or no blocks are found.
     """
-    modules = dict(model.named_modules())
-    calls = _watch(model, modules, img_size)
-    blocks = sorted(_blocks(modules, calls), key=lambda path: calls[path].order)
-    widths = {tuple(calls[path].inputs[0].shape) for path in blocks}
-    if len(widths) != 1:
+    return probe(model, img_size)[0]
+
+
+def probe(model: nn.Module, img_size: int) -> tuple[dict[tuple[str, int | None], Operation], int]:
+    """As `describe`, and the number of features that the network gives for an image.
+
+    Raises:
+        BackboneError: also where the network gives no pooled features (batch, width).
+    """
+    watch = Watch(model, img_size)
+    blocks = sorted(_blocks(watch), key=lambda path: watch.calls[path].order)
+    if not blocks:
         raise BackboneError(
-            f"{type(model).__name__} is no ViT-like network: "
-            + (f"its blocks read {_shapes(widths)}" if blocks else "no module with attn and mlp reads tokens")
-            + "; utsearch tunes stacks of equal blocks over (batch, tokens, channels), such as vit_*, deit_*, beit_*"
+            f"{type(model).__name__} has no blocks that utsearch can tune: a block is called once, takes one tensor of "
+            "tokens or a map, and gives one; load another network"
         )
-    grid = _grid(model, modules, calls[blocks[0]].inputs[0].shape[1])
-    found = [_around(site, names, modules, calls) for site, names in AROUND.items()]
-    found += [
-        _inside(site, index, f"{block}.{name}".rstrip("."), block, modules, calls, grid)
-        for index, block in enumerate(blocks)
-        for site, name in IN_BLOCK.items()
-    ]
-    found.append(_trunk([op for op in found if op is not None], blocks, modules, calls))
-    operations = {(op.site, op.block): op for op in found if op is not None}
-    operations |= {(op.site, op.block): op for op in _spans(operations)}
+    whole = watch.once("")
+    if whole is None or whole[1].ndim != 2:
+        gives = "no tensor" if whole is None else f"{tuple(whole[1].shape)}"
+        raise BackboneError(f"{type(model).__name__} gives {gives} for one image, not pooled features (1, width)")
+    found = [_around(site, names, watch) for site, names in AROUND.items()]
+    for index, block in enumerate(blocks):
+        places = _places(watch, block)
+        found += [_operation(watch, site, index, places[site], block) for site in SITES if site in places]
+    there = [op for op in found if op is not None]
+    there += _trunk(there, watch, blocks)
+    there += [part for op in there for part in _thirds(op, there)]
     order = {site: at for at, site in enumerate((*OUTSIDE, *IN_BLOCK))}
-    return dict(
-        sorted(operations.items(), key=lambda item: (item[0][1] is not None, item[0][1] or 0, order[item[0][0]]))
-    )
+    there.sort(key=lambda op: (-1 if op.block is None else op.block, order[op.site]))
+    return {(op.site, op.block): op for op in there}, whole[1].shape[1]
 
 
-def _spans(operations: dict[tuple[str, int | None], Operation]) -> Iterator[Operation]:
-    """The q, k and v of every fused projection, as thirds of its columns."""
-    for (site, block), op in operations.items():
-        mha = operations.get(("mha", block))
-        if site == "qkv" and mha is not None and mha.kind in FUSED and op.d_out % 3 == 0:
-            third = op.d_out // 3
-            for at, part in enumerate(QKV):
-                yield replace(op, site=part, d_out=third, span=(at * third, (at + 1) * third))
+def _thirds(qkv: Operation, there: Iterable[Operation]) -> Iterator[Operation]:
+    """The q, k and v of a fused projection, as thirds of its columns."""
+    attention = {op.kind for op in there if (op.site, op.block) == ("mha", qkv.block)}
+    if qkv.site == "qkv" and attention & set(FUSED) and qkv.d_out % 3 == 0:
+        third = qkv.d_out // 3
+        for at, part in enumerate(QKV):
+            yield replace(qkv, site=part, d_out=third, span=(at * third, (at + 1) * third))
 
 
-def _trunk(
-    inside: list[Operation], blocks: list[str], modules: dict[str, nn.Module], calls: dict[str, _Calls]
-) -> Operation | None:
-    """All blocks as one operation, where the network calls them by an nn.Sequential of nothing else."""
+def _trunk(there: Iterable[Operation], watch: Watch, blocks: list[str]) -> Iterator[Operation]:
+    """All blocks as one operation, where the network calls them by an nn.Sequential of nothing else, over tokens."""
     path = blocks[0].rpartition(".")[0]
-    children = [f"{path}.{name}" for name, _ in modules[path].named_children()]
-    if children != blocks or not isinstance(modules[path], nn.Sequential) or not _fits(path, calls, same=True):
-        return None
-    mixers = {op.kind for op in inside if op.site == "mha"}
-    first = next(op for op in inside if op.site == "block")
-    return replace(
+    children = [f"{path}.{name}" for name, _ in watch.modules[path].named_children()]
+    seen = watch.once(path)
+    if children != blocks or not isinstance(watch.modules[path], nn.Sequential) or seen is None:
+        return
+    if seen[0].ndim != 3 or seen[0].shape != seen[1].shape:
+        return
+    mixers = {op.kind for op in there if op.site == "mha"}
+    first = next(op for op in there if op.site == "block")
+    yield replace(
         first,
         site=TRUNK,
         block=None,
         path=path,
-        kind=_kind(modules[path]),
+        kind=_kind(watch.modules[path]),
         norm=None,
         biased=False,
         depth=len(blocks),
@@ -127,101 +96,143 @@ def _trunk(
     )
 
 
-def _watch(model: nn.Module, modules: dict[str, nn.Module], img_size: int) -> dict[str, _Calls]:
-    """Run once in eval mode without gradients and note the tensors in and out of every module."""
-    watch = _Watch()
-    modes = {path: module.training for path, module in modules.items()}
-    hooks = [m.register_forward_pre_hook(partial(watch.enter, path)) for path, m in modules.items()]
-    hooks += [m.register_forward_hook(partial(watch.leave, path)) for path, m in modules.items()]
-    like = next(model.parameters())
-    try:
-        with torch.no_grad():
-            model.eval()(torch.zeros(1, 3, img_size, img_size, device=like.device, dtype=like.dtype))
-    except Exception as error:  # a network may fail in any way on an input that is not its own
-        reason = " ".join(str(error).split())
-        raise BackboneError(f"{type(model).__name__} cannot run on a {img_size} px image: {reason}") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for path, module in modules.items():
-            module.training = modes[path]
-    return watch
+def _blocks(watch: Watch) -> list[str]:
+    """Innermost modules with attention or another mixer and an MLP; apart from these, those whose class says block."""
+    strong = _innermost(path for path in watch.modules if _is_transformer_block(watch, path))
+    named = [p for p, m in watch.modules.items() if _says_block(m) and _fits(watch, p) and next(m.children(), None)]
+    weak = [p for p in named if not any(_within(p, s) or _within(s, p) for s in strong)]
+    found = strong + _innermost(weak)
+    return [path for path in found if _operation(watch, "block", 0, path, path) is not None]
 
 
-def _blocks(modules: dict[str, nn.Module], calls: dict[str, _Calls]) -> Iterator[str]:
-    """Paths of modules with attn and mlp that keep (batch, tokens, channels)."""
-    for path, module in modules.items():
-        children = dict(module.named_children())
-        if path and "attn" in children and "mlp" in children and _fits(path, calls, same=True):
-            yield path
+def _is_transformer_block(watch: Watch, path: str) -> bool:
+    children = dict(watch.modules[path].named_children())
+    mixes = any(name in children for name in (*IN_BLOCK["mha"], *IN_BLOCK["mixer"]))
+    return bool(path) and mixes and any(name in children for name in IN_BLOCK["ffn"]) and _fits(watch, path)
 
 
-def _fits(path: str, calls: dict[str, _Calls], *, same: bool) -> bool:
-    """Called once, on tokens, and kept them (and with `same` their channels)."""
-    seen = calls.get(path)
-    if seen is None or len(seen.inputs) != 1 or seen.inputs[0].ndim != 3:
+def _says_block(module: nn.Module) -> bool:
+    name = type(module).__name__
+    return bool(_BLOCK_NAME.search(name)) and not _NO_BLOCK.search(name)
+
+
+def _innermost(paths: Iterable[str]) -> list[str]:
+    paths = list(paths)
+    return [path for path in paths if not any(other != path and _within(other, path) for other in paths)]
+
+
+def _within(inner: str, outer: str) -> bool:
+    return inner == outer or inner.startswith(f"{outer}.")
+
+
+def _fits(watch: Watch, path: str) -> bool:
+    """Called once on tokens or a map, and gave as many of them, or others in as many dimensions."""
+    seen = watch.once(path)
+    # a container would call its tuners as one more layer
+    if seen is None or isinstance(watch.modules[path], nn.Identity | nn.Sequential | nn.ModuleList | nn.ModuleDict):
         return False
-    before, after = seen.inputs[0].shape, seen.outputs[0].shape
-    return before == after if same else before[:-1] == after[:-1]
+    return seen[0].ndim in (3, 4) and seen[0].ndim == seen[1].ndim and len(seen[0]) == len(seen[1])
 
 
-def _inside(
-    site: str,
-    index: int,
-    path: str,
-    block: str,
-    modules: dict[str, nn.Module],
-    calls: dict[str, _Calls],
-    grid: tuple[int, int] | None,
-) -> Operation | None:
-    """The operation of a site in a block, if it ran and fits."""
-    linear = site in LINEAR_SITES
-    if path not in modules or not _fits(path, calls, same=not linear) or linear != isinstance(modules[path], nn.Linear):
-        return None
-    x, module = calls[path].inputs[0], modules[path]
-    feeding = [
-        child
-        for name, norm in modules[block].named_children()
-        if (child := f"{block}.{name}") != path
-        and child in calls
-        and not isinstance(norm, nn.Identity)
-        and any(out is x for out in calls[child].outputs)
+def _places(watch: Watch, block: str) -> dict[str, str]:
+    """Paths of a block's sites; a module has one site only."""
+    places: dict[str, str] = {}
+    for site, names in IN_BLOCK.items():
+        for name in names:
+            path = f"{block}.{name}".rstrip(".")
+            if path not in places.values() and path in watch.modules and _suits(watch, site, path):
+                places.setdefault(site, path)
+    for site, path in _convolutions(watch, block, places):
+        if path not in places.values():
+            places.setdefault(site, path)
+    return places
+
+
+def _suits(watch: Watch, site: str, path: str) -> bool:
+    module = watch.modules[path]
+    if not _fits(watch, path):
+        return False
+    if site == "mha":
+        return _heads(module) is not None
+    return site not in LINEAR_SITES or isinstance(module, nn.Linear) or _is_pointwise(module)
+
+
+def _convolutions(watch: Watch, block: str, places: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Sites by the order of a block's own convolutions, outside its attention, MLP and mixer."""
+    parts = [places[site] for site in ("mha", "mixer", "ffn") if site in places]
+    found = [
+        path
+        for path, module in watch.inside(block)
+        if isinstance(module, nn.Conv2d)
+        and _fits(watch, path)
+        and not any(_within(path, part) for part in parts)
+        and not path.removeprefix(f"{block}.").startswith(SIDEWAYS)
+        and _is_map(watch, path)
     ]
+    wide = [path for path in found if not _is_pointwise(watch.modules[path])]
+    if len(wide) > 1:
+        yield "conv", wide[0]
+    if wide and "mha" not in places:
+        yield "mixer", wide[-1]
+    middle = places.get("mixer", wide[-1] if wide else None)
+    if middle is None or "ffn" in places:
+        return
+    at = watch.calls[middle].order
+    before = [p for p in found if _is_pointwise(watch.modules[p]) and watch.calls[p].order < at]
+    after = [p for p in found if _is_pointwise(watch.modules[p]) and watch.calls[p].order > at]
+    yield from (("fc1", path) for path in before[:1])
+    yield from (("fc2", path) for path in after[-1:])
+
+
+def _is_map(watch: Watch, path: str) -> bool:
+    """Whether it reads a map and not one pooled position, as a squeeze-and-excitation does."""
+    seen = watch.once(path)
+    return seen is not None and max(seen[0].shape[2:]) > 1
+
+
+def _is_pointwise(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and set(module.kernel_size) == {1} and module.groups == 1
+
+
+def _operation(watch: Watch, site: str, index: int, path: str, block: str) -> Operation | None:
+    """The operation of a site in a block, if it keeps its layout."""
+    seen, module = watch.once(path), watch.modules[path]
+    if seen is None:
+        return None
+    x, y = seen
+    layout = watch.layout(y) or watch.layout(x) or _nearest(watch, path)
+    if (watch.layout(x) or layout) is not layout:
+        return None
+    axis = _axis(layout)
+    heads = _heads(module) if site == "mha" else None
+    grid = _grid(watch, layout.channels_last(x))
     return Operation(
         site=site,
         block=index,
         path=path,
         kind=_kind(module),
-        d_in=x.shape[-1],
-        d_out=calls[path].outputs[0].shape[-1],
-        tokens=x.shape[1],
-        norm=feeding[0] if feeding else None,
-        heads=getattr(module, "num_heads", None) if site == "mha" else None,
+        d_in=x.shape[axis],
+        d_out=y.shape[axis],
+        tokens=math.prod(x.shape[1:]) // x.shape[axis],
+        layout=layout,
+        stride=_stride(layout.channels_last(x), layout.channels_last(y)),
+        groups=module.groups if isinstance(module, nn.Conv2d) else 1,
+        norm=_feeding(watch, path, block, x),
+        heads=heads,
         head_dim=getattr(module, "head_dim", None) if site == "mha" else None,
-        patch_values=_patch_values(modules),
+        patch_values=_patch_values(watch.modules),
         grid=grid,
-        prefix_tokens=x.shape[1] - math.prod(grid) if grid else 0,
+        prefix_tokens=x.shape[1] - math.prod(grid) if grid and x.ndim == 3 else 0,
         biased=_biased(module),
     )
 
 
-def _around(
-    site: str, names: tuple[str, ...], modules: dict[str, nn.Module], calls: dict[str, _Calls]
-) -> Operation | None:
-    """Stem and tail: the patch embedding, and the last norm that ran."""
-    ran = [n for n in names if n in modules and n in calls and not isinstance(modules[n], nn.Identity)]
-    if not ran or len(calls[ran[-1]].outputs) != 1:
-        return None
-    path, seen = ran[-1], calls[ran[-1]]
-    d_in = seen.inputs[0].shape[1 if site == "stem" else -1]
-    d_out = seen.outputs[0].shape[-1]
-    return Operation(site, None, path, _kind(modules[path]), d_in, d_out, biased=_biased(modules[path]))
-
-
-def _grid(model: nn.Module, modules: dict[str, nn.Module], tokens: int) -> tuple[int, int] | None:
-    """Rows and columns of the patches that follow the prefix tokens: as the patch embedding says, else a square."""
-    patches = tokens - int(getattr(model, "num_prefix_tokens", 0))
-    said = getattr(modules.get("patch_embed"), "grid_size", None)
+def _grid(watch: Watch, x: Tensor) -> tuple[int, int] | None:
+    """Rows and columns of a map, or of the patches after the prefix tokens: as the stem says, else a square."""
+    if x.ndim == 4:
+        return x.shape[1], x.shape[2]
+    patches = x.shape[1] - int(getattr(watch.modules[""], "num_prefix_tokens", 0))
+    said = getattr(watch.modules.get("patch_embed"), "grid_size", None)
     if said is not None and math.prod(said) == patches:
         return int(said[0]), int(said[1])
     side = math.isqrt(max(0, patches))
@@ -229,9 +240,77 @@ def _grid(model: nn.Module, modules: dict[str, nn.Module], tokens: int) -> tuple
 
 
 def _biased(module: nn.Module) -> bool:
-    """Whether it ends by adding a bias: a Linear, a norm, or a patch embedding whose projection does."""
+    """Whether it ends by adding a bias: a Linear, convolution or norm, or a patch embedding whose projection does."""
     own = module if hasattr(module, "bias") else getattr(module, "proj", None)
-    return getattr(own, "bias", None) is not None
+    ends = isinstance(getattr(own, "act", nn.Identity()), nn.Identity)  # some norms apply an activation as well
+    return ends and isinstance(getattr(own, "bias", None), Tensor)
+
+
+def _feeding(watch: Watch, path: str, block: str, x: Tensor) -> str | None:
+    """The norm of the block whose output is x."""
+    for name, module in watch.modules[block].named_children():
+        seen = watch.once(child := f"{block}.{name}")
+        if child != path and seen is not None and seen[1] is x and _is_norm(module):
+            return child
+    return None
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, nn.LayerNorm | nn.BatchNorm2d | nn.GroupNorm) or "Norm" in type(module).__name__
+
+
+def _nearest(watch: Watch, path: str) -> Layout:
+    """What the last module inside that tells by its type says: windows (SAM) meet no Linear before they are tokens."""
+    told = [layout for _, module in watch.inside(path) if (layout := layout_of(module)) is not None]
+    return told[-1] if told else Layout.NCHW
+
+
+def _stride(x: Tensor, y: Tensor) -> int:
+    """The s for which y, (batch, …, channels), stands at every s-th position of x, or 0."""
+    before, after = x.shape[1:-1], y.shape[1:-1]
+    if before == after:
+        return 1
+    s = round(before[0] / after[0])
+    return s if len(before) == 2 and s > 1 and all(-(-b // s) == a for b, a in zip(before, after, strict=True)) else 0
+
+
+def _around(site: str, names: tuple[str, ...], watch: Watch) -> Operation | None:
+    """Stem and tail: the patch embedding or first convolution, and the last norm that ran."""
+    ran = [path for name in names if (path := _last_of(watch, name)) is not None]
+    if not ran:
+        return None
+    path = ran[0] if site == "stem" else max(ran, key=lambda path: watch.calls[path].order)
+    seen = watch.once(path)
+    if seen is None:
+        return None
+    x, y = seen
+    layout = watch.layout(y) or _nearest(watch, path)
+    d_in = x.shape[_axis(watch.layout(x) or Layout.NCHW)]
+    module = watch.modules[path]
+    d_out = y.shape[_axis(layout)]
+    return Operation(site, None, path, _kind(module), d_in, d_out, layout=layout, biased=_biased(module))
+
+
+def _last_of(watch: Watch, path: str) -> str | None:
+    """The module itself, or what ran last inside a Sequential, if it gave tensors."""
+    while isinstance(watch.modules.get(path), nn.Sequential):
+        inside = [p for p, _ in watch.inside(path) if p.count(".") == path.count(".") + 1]
+        inside = [p for p in inside if any(True for _ in watch.modules[p].parameters())]
+        if not inside:
+            return None
+        path = inside[-1]
+    if path not in watch.modules or isinstance(watch.modules[path], nn.Identity) or watch.once(path) is None:
+        return None
+    return path
+
+
+def _axis(layout: Layout) -> int:
+    return 1 if layout is Layout.NCHW else -1
+
+
+def _heads(module: nn.Module) -> int | None:
+    heads = getattr(module, "num_heads", getattr(module, "heads", None))
+    return heads if isinstance(heads, int) else None
 
 
 def _patch_values(modules: dict[str, nn.Module]) -> int:
@@ -242,8 +321,3 @@ def _patch_values(modules: dict[str, nn.Module]) -> int:
 
 def _kind(module: nn.Module) -> str:
     return f"{type(module).__module__}.{type(module).__qualname__}"
-
-
-def _shapes(shapes: set[tuple[int, ...]]) -> str:
-    """`(100, 64), (25, 128)`: without the batch axis."""
-    return ", ".join(str(shape[1:]) for shape in sorted(shapes))

@@ -71,7 +71,7 @@ class Tuner(nn.Module):
         """INPUT: what the operation shall read instead of `x`; rows added at the end are dropped from its output.
 
         Args:
-            x: (batch, tokens, d_in).
+            x: (batch, …, d_in).
             normed: passes trunk rows (batch, rows, d_in) through the norm that feeds the operation.
         """
         raise NotImplementedError
@@ -81,7 +81,7 @@ class Tuner(nn.Module):
         raise NotImplementedError
 
     def delta(self, x: Tensor) -> Tensor:
-        """PARALLEL or SEQUENTIAL: the term to add, (batch, tokens, d_out), from the operation's input or output."""
+        """PARALLEL or SEQUENTIAL: the term to add, (batch, …, d_out), from the operation's input or output."""
         raise NotImplementedError
 
     def finish(self, y: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class Adapter(Tuner):
     name = "adapter"
     summary = "OP(x) + s·φ(z·Wd)·Wu, z = OP(x) or x"
     source = "Houlsby et al. 2019, arXiv 1902.00751; AdaptFormer 2205.13535; Adapter+ 2406.06820"
-    sites = ("mha", "ffn", "block")
+    sites = ("mha", "mixer", "ffn", "block")
     elsewhere = "a bottleneck with a non-linearity stands beside or after a whole branch or block"
 
     def __init__(
@@ -64,7 +64,7 @@ class Adapter(Tuner):
         nn.init.zeros_(self.up.bias)
 
     def delta(self, x: Tensor) -> Tensor:
-        """(batch, tokens, d) to the same shape."""
+        """(batch, …, d_in or d_out) to (batch, …, d_out)."""
         return torch.as_tensor(self.up(self.dropout(self.act(self.down(self.norm(x)))))) * self.scale
 
     @classmethod

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from utsearch.backbones import LINEARS, Operation, Stage, Tuner
+from utsearch.backbones import LINEARS, NORM_SITES, Operation, Stage, Tuner
 from utsearch.backbones.folding import add_bias, last_step, not_affine_at_the_end
 
 
@@ -19,7 +19,7 @@ class Bias(Tuner):
     name = "bias"
     summary = "OP(x) + b"
     source = "Ben Zaken et al. 2021 (BitFit), arXiv 2106.10199"
-    sites = (*LINEARS, "norm1", "norm2", "stem", "tail")
+    sites = (*LINEARS, "mixer", "conv", *NORM_SITES, "stem", "tail")
     elsewhere = "the bias of a whole branch is that of its last Linear: take proj or fc2"
     merges = True
     stage = Stage.SCALE

@@ -21,8 +21,8 @@ class Convpass(Tuner):
     name = "convpass"
     summary = "OP(x) + s·φ(conv3×3(φ(z·Wd)))·Wu, z = x or OP(x)"
     source = "Jie & Deng 2022, arXiv 2207.07039"
-    sites = ("mha", "ffn", "block", *LINEARS)
-    elsewhere = "it reads tokens on a grid beside an operation on them"
+    sites = ("mha", "mixer", "ffn", "block", "conv", *LINEARS)
+    elsewhere = "it reads a map, or tokens on a grid, beside an operation on them"
 
     def __init__(
         self,
@@ -44,15 +44,19 @@ class Convpass(Tuner):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def delta(self, x: Tensor) -> Tensor:
-        """(batch, tokens, d) to the same shape."""
+        """(batch, tokens, d), or a map (batch, rows, columns, d), to (…, d_out)."""
         h = _quick_gelu(self.down(x))
+        mixed = self._over_tokens(h) if x.ndim == 3 else self.conv(h.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return torch.as_tensor(self.up(_quick_gelu(mixed))) * self.scale
+
+    def _over_tokens(self, h: Tensor) -> Tensor:
+        """The convolution over the patches of (batch, tokens, rank), its centre over the other tokens."""
         start, end = self.prefix_tokens, self.prefix_tokens + math.prod(self.grid)
         picture = h[:, start:end].unflatten(1, self.grid).permute(0, 3, 1, 2)  # (batch, rank, rows, columns)
         patches = self.conv(picture).flatten(2).transpose(1, 2)
         kernel = self.conv.weight[:, :, 1, 1]
         before, after = (F.linear(part, kernel, self.conv.bias) for part in (h[:, :start], h[:, end:]))
-        mixed = torch.cat([before, patches, after], dim=1)
-        return torch.as_tensor(self.up(_quick_gelu(mixed))) * self.scale
+        return torch.cat([before, patches, after], dim=1)
 
     @classmethod
     def num_params(cls, op: Operation, rank: int = 0, *, insert: str = "parallel", **options: Any) -> int:

@@ -14,7 +14,8 @@ from utsearch.backbones.folding import NORMS, add_weight, last_step, left_multip
 class LoRA(Tuner):
     """x' = OP(x) + (α/r)·B·A·x; sequential it reads OP(x) instead of x.
 
-    On a Linear this is Hu et al.'s; on mha, ffn or block it is the same term beside a whole operation. Initial values:
+    On a Linear or a 1×1 convolution this is Hu et al.'s; beside a wider one it adds to the middle of its kernel; on
+    mha, mixer, ffn or block it is the same term beside a whole operation. Initial values:
     A kaiming uniform (√5), B = 0. α is constant over ranks, as in the paper, so that one learning rate fits all;
     `rank_stabilised` has α/√r instead (Kalajdzievski 2023, arXiv 2312.03732).
     """
@@ -22,7 +23,7 @@ class LoRA(Tuner):
     name = "lora"
     summary = "OP(x) + (α/r)·B·A·x"
     source = "Hu et al. 2021, arXiv 2106.09685"
-    sites = ("mha", "ffn", "block", *LINEAR_SITES)
+    sites = ("mha", "mixer", "ffn", "block", "conv", *LINEAR_SITES)
     elsewhere = "it stands beside a linear map or a whole branch, not beside a norm or the patch embedding"
     merges = True
 
@@ -68,6 +69,8 @@ class LoRA(Tuner):
         """Parallel at a Linear; sequential after anything that ends with a Linear or a convolution."""
         if insert == "parallel":
             return not_linear(op)
+        if op.groups > 1:
+            return f"a convolution in {op.groups} groups does not mix channels, as it would have to at the {op}"
         return (
             f"a norm does not mix channels, as it would have to at the {op}"
             if op.kind in NORMS

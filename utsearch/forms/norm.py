@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from utsearch.backbones import Operation, Stage, Tuner
+from utsearch.backbones import NORM_SITES, Operation, Stage, Tuner
 from utsearch.backbones.folding import NORMS, add_bias, add_weight
 
 
@@ -20,7 +20,7 @@ class Norm(Tuner):
     name = "norm"
     summary = "LN(x; γ + Δγ, β + Δβ)"
     source = "Basu et al. 2023 (LN-tune), arXiv 2304.01382"
-    sites = ("norm1", "norm2", "tail")
+    sites = (*NORM_SITES, "tail")
     elsewhere = "it tunes the scale and shift of a norm"
     merges = True
     stage = Stage.WEIGHTS

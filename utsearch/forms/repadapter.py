@@ -22,7 +22,7 @@ class RepAdapter(Tuner):
     name = "repadapter"
     summary = "OP(x + s·B·A·x), B grouped"
     source = "Luo et al. 2023, arXiv 2302.08106"
-    sites = ("mha", "ffn", "block", *LINEARS)
+    sites = ("mha", "mixer", "ffn", "block", "conv", *LINEARS)
     elsewhere = "it changes what an operation reads: tune what reads the norm's output instead"
     merges = True
     stage = Stage.INPUT

@@ -184,6 +184,7 @@ def _stacks(resolved: Resolved, backbone: Backbone, seed: int, drop_path: float)
         stacks[path] = Stack(
             at,
             layout=first[path].layout,
+            stride=first[path].stride,
             norm=None if norm is None else backbone.model.get_submodule(norm),
             keeps_input=path in read,
             drop_path=drop_path,

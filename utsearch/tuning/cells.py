@@ -39,19 +39,24 @@ def digest(cells: tuple[Cell, ...]) -> str:
     return hashlib.sha256(json.dumps(sorted(rows, key=json.dumps)).encode()).hexdigest()[:16]
 
 
+def blocks_with(site: str, backbone: Backbone) -> tuple[int, ...]:
+    """The blocks that have a site, in order; none for stem and tail."""
+    return tuple(block for block in range(backbone.depth) if (site, block) in backbone.operations)
+
+
 def regroup(cells: tuple[Cell, ...], backbone: Backbone) -> Design:
     """As few slots as possible: sites with the same form, rank, options and blocks share one."""
-    every = tuple(range(backbone.depth))
     blocks: dict[tuple[Spec, str], tuple[int, ...]] = {}
     for cell in cells:
-        where = every if cell.block is None else (cell.block,)
+        where = () if cell.block is None else (cell.block,)
         blocks[spec_of(cell), cell.site] = blocks.get((spec_of(cell), cell.site), ()) + where
-    sites: dict[tuple[Spec, tuple[int, ...]], list[str]] = {}
+    sites: dict[tuple[Spec, Blocks], list[str]] = {}
     for (spec, site), found in blocks.items():
-        sites.setdefault((spec, found), []).append(site)
+        where_all = found == blocks_with(site, backbone)
+        sites.setdefault((spec, ALL if where_all else Blocks("list", found)), []).append(site)
     like = {spec_of(cell): cell for cell in cells}
     slots = [
-        Slot(_name(names, backbone), cell.form, cell.rank, cell.options, ALL if at == every else Blocks("list", at))
+        Slot(_name(names, backbone), cell.form, cell.rank, cell.options, at)
         for (spec, at), names in sites.items()
         for cell in (like[spec],)
     ]

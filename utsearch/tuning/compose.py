@@ -26,6 +26,7 @@ class Stack(nn.Module):
         tuners: Mapping[str, Tuner],
         *,
         layout: Layout = Layout.NLC,
+        stride: int = 1,
         norm: nn.Module | None = None,
         keeps_input: bool = False,
         drop_path: float = 0.0,
@@ -36,13 +37,14 @@ class Stack(nn.Module):
         Args:
             tuners: by name, in canonical order.
             layout: where the operation has its channels.
+            stride: parallel terms read every stride-th position, where the operation's output stands.
             norm: the norm that feeds the operation; held in a tuple, so that it is no child and no key changes.
             keeps_input: whether this is the stack of a norm whose input the next operation's tuner reads.
             drop_path: share of images for which a term is left out while training (Huang et al. 2016, 1603.09382).
             spans: first and last + 1 of the output columns that a tuner changes, where these are not all of them.
         """
         super().__init__()
-        self.layout, self.keeps_input, self.drop_path = layout, keeps_input, drop_path
+        self.layout, self.stride, self.keeps_input, self.drop_path = layout, stride, keeps_input, drop_path
         self.feeding_norm: tuple[nn.Module, ...] = () if norm is None else (norm,)
         self.spans = dict(spans or {})
         self._span_of = {tuner: self.spans[name] for name, tuner in tuners.items() if name in self.spans}
@@ -62,6 +64,7 @@ class Stack(nn.Module):
         return Stack(
             left,
             layout=self.layout,
+            stride=self.stride,
             norm=norm,
             keeps_input=self.keeps_input,
             drop_path=self.drop_path,
@@ -77,8 +80,8 @@ class Stack(nn.Module):
         if not (self._parallel or self._sequential or self._scales):
             return y
         y, x = self.layout.channels_last(y), self.layout.channels_last(x)
-        pre = self.layout.channels_last(pre)
-        y = self._add(y, [(t, self._term(t, t.delta(pre if t.reads_pre else x), x)) for t in self._parallel])
+        at, pre = self._strided(x), self._strided(self.layout.channels_last(pre))
+        y = self._add(y, [(t, self._term(t, t.delta(pre if t.reads_pre else at), x)) for t in self._parallel])
         y = self._add(y, [(t, self._term(t, t.delta(self._columns(t, y)), x)) for t in self._sequential])
         for scale in self._scales:
             part = self._columns(scale, y)
@@ -103,7 +106,7 @@ class Stack(nn.Module):
         x_in, compute, parts = x, op.untuned, []
         for tuner in tuners:
             if tuner.stage is Stage.INPUT:
-                x_in = tuner.prepare(x_in, self._normed)
+                x_in = self.layout.restore(tuner.prepare(self.layout.channels_last(x_in), self._normed))
             elif tuner in self._span_of:
                 parts.append(tuner)
             else:
@@ -119,6 +122,10 @@ class Stack(nn.Module):
     def _term(self, tuner: Tuner, term: Tensor, x: Tensor) -> Tensor:
         """What a tuner adds: behind its gate, and in training not for all images."""
         return self._kept(term if tuner.gate is None else tuner.gate(x) * term)
+
+    def _strided(self, x: Tensor) -> Tensor:
+        """The input (batch, …, d_in), channels last, at the positions of the output."""
+        return x if self.stride == 1 else x[:, :: self.stride, :: self.stride]
 
     def _columns(self, tuner: Tuner, y: Tensor) -> Tensor:
         """What a tuner sees of the output: its own columns."""

@@ -27,7 +27,9 @@ def dead_parameters(
         optimiser = torch.optim.AdamW(tuned.train().parameters(), lr=1e-2, weight_decay=0.0)
         for _ in range(steps):
             optimiser.zero_grad()
-            loss = F.cross_entropy(F.linear(backbone.model(x), head), torch.arange(images, device=like.device))
+            logits = F.linear(backbone.model(x), head)
+            logits = logits / logits.detach().std()  # else the first step may fit so well that no slope is left
+            loss = F.cross_entropy(logits, torch.arange(images, device=like.device))
             loss.backward()
             optimiser.step()
         return [name for name, value in tuned.state_dict().items() if torch.equal(value, start[name])]

@@ -9,7 +9,7 @@ from typing import Any
 from utsearch.backbones import GROUPS, QKV, SITES, TRUNK, Backbone, Operation, Stage, Tuner
 from utsearch.design import ALL, Blocks, Design, DesignError, OptionInfo, Slot, Value
 from utsearch.forms import catalogue as all_forms
-from utsearch.tuning.cells import Cell, Options, digest, regroup, spec_of
+from utsearch.tuning.cells import Cell, Options, blocks_with, digest, regroup, spec_of
 
 Catalogue = Mapping[str, type[Tuner]]
 
@@ -84,7 +84,9 @@ class _Slot:
             for block in self._blocks(site):
                 op = self._operation(site, block)
                 cell = Cell(block, site, form.name, self.slot.rank, options)
-                if reason := form.refusal(op, self.slot.rank, full_options(cell, self.forms)):
+                options_here = full_options(cell, self.forms)
+                unfit = _unfit(form.stage_of(options_here), op)
+                if reason := unfit or form.refusal(op, self.slot.rank, options_here):
                     raise self._error(f"{form.name} cannot stand at the {op}: {reason}", f":{form.name}")
                 cells.append(cell)
         return cells
@@ -130,7 +132,7 @@ class _Slot:
         if site not in self.backbone.sites:
             groups = [group for group in GROUPS if members_of(group, self.backbone) != (group,)]
             there = (*self.backbone.sites, *groups)
-            absent = " (a part counts only if it is called once, on tokens)"
+            absent = " (a part counts only if it is called once, on tokens or a map)"
             hint = absent if site in (*SITES, *GROUPS) else near(site, there)
             raise self._error(f"{self.backbone.name} has no site {site!r}{hint}; it has {', '.join(there)}", name)
         if reason := form.info().misplaced(site):
@@ -142,20 +144,35 @@ class _Slot:
                 raise self._error(f"{site} stands outside the blocks: write it in a slot without @", site)
             return (None,)
         try:
-            return self.slot.blocks.resolve(self.backbone.depth)
+            blocks = self.slot.blocks.resolve(self.backbone.depth)
         except DesignError as error:
             raise self._error(f"{self.backbone.name}: {error.reason}", f"@{self.slot.blocks}") from None
+        if self.slot.blocks.kind == "list":
+            return blocks
+        there = blocks_with(site, self.backbone)  # relative positions mean those of their blocks that have the site
+        if not set(blocks) & set(there):
+            raise self._error(self._absent(site, str(self.slot.blocks)), site)
+        return tuple(block for block in blocks if block in there)
 
     def _operation(self, site: str, block: int | None) -> Operation:
         found = self.backbone.operations.get((site, block))
         if found is None:
-            have = [b for s, b in self.backbone.operations if s == site and b is not None]
-            there = str(Blocks("list", tuple(have)))
-            raise self._error(f"{self.backbone.name} has no {site} in block {block}, only in {there}", site)
+            raise self._error(self._absent(site, f"block {block}"), site)
         return found
+
+    def _absent(self, site: str, where: str) -> str:
+        there = Blocks("list", blocks_with(site, self.backbone))
+        return f"{self.backbone.name} has no {site} in {where}, only in {there}"
 
     def _error(self, reason: str, part: str) -> DesignError:
         return DesignError(reason, *_at(self.design, self.index, part))
+
+
+def _unfit(stage: Stage, op: Operation) -> str | None:
+    """Why a tuner of this stage cannot stand at an operation, whatever its form."""
+    if stage is Stage.PARALLEL and not op.stride:
+        return "it gives other positions than it reads, so a parallel term does not fit; give insert=sequential"
+    return None
 
 
 def members_of(name: str, backbone: Backbone) -> tuple[str, ...]:
