@@ -9,13 +9,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_problem import FakeProblem, run_fake
 from optuna.trial import TrialState
 
 from utsearch.search import Record, open_study
-from utsearch.search.queue import SIGNED, recover
+from utsearch.search.queue import on_stale, recover
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fake_problem.py"
 KILLS = 20
@@ -50,7 +51,7 @@ def wait_for_trials(folder: Path, more_than: int, worker: "subprocess.Popen[byte
 
 
 @pytest.mark.timeout(280)
-def test_kill_nine_twenty_times_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_kill_nine_twenty_times_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(0)
     before: dict[int, Record] = {}
     for _ in range(KILLS):
@@ -62,7 +63,7 @@ def test_kill_nine_twenty_times_loses_and_doubles_nothing(tmp_path: Path) -> Non
         now = finished(tmp_path)
         assert all(now[number] == record for number, record in before.items()), "a finished trial was lost or changed"
         before = now
-    time.sleep(SIGNED + 0.5)  # the last one may have been killed before it signed its trial
+    monkeypatch.setattr("utsearch.search.queue.SIGNED", 0)  # the last one may have been killed before it signed
     study = run_fake(FakeProblem(), tmp_path, "10", sampler="random")
     records = study.records()
     trained = Counter(r.digest for r in records if r.status in ("finished", "stopped"))
@@ -71,6 +72,36 @@ def test_kill_nine_twenty_times_loses_and_doubles_nothing(tmp_path: Path) -> Non
     assert not [r for r in records if r.status in ("running", "waiting")], "a trial is stuck"
     assert all("its worker died" in str(r.reason) for r in records if r.status == "failed")
     assert {"linear", "lora-4", "outside"} == {r.baseline for r in records if r.baseline and r.status == "finished"}
+
+
+@pytest.mark.timeout(280)
+def test_a_signal_at_any_moment_leaves_no_trial_running(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    for i in range(12):
+        worker = start(tmp_path)
+        wait_for_trials(tmp_path, len(list((tmp_path / "fake").glob("*.safetensors"))), worker)
+        time.sleep(rng.uniform(0, 0.3))
+        worker.send_signal(signal.SIGINT if i % 2 else signal.SIGTERM)
+        assert worker.wait(60) != 0
+        records = open_study("fake", studies_dir=tmp_path).records()
+        assert not [r for r in records if r.status == "running"]
+        assert {r.reason for r in records if r.status == "failed"} <= {"interrupted; queued again"}
+
+
+def test_a_trial_that_others_took_for_dead_does_not_end_its_worker(tmp_path: Path) -> None:
+    class Slept(FakeProblem):
+        def start(self, design: Any, seed: int = 0) -> Any:
+            if str(design) == "ffn:lora(4)" and str(design) not in self.started:
+                study = open_study("fake", studies_dir=tmp_path).optuna
+                (mine,) = study.get_trials(states=(TrialState.RUNNING,))
+                study._storage.set_trial_state_values(mine._trial_id, state=TrialState.FAIL)
+                on_stale(study, mine)
+            return super().start(design, seed)
+
+    study = run_fake(Slept(), tmp_path, "6")
+    same = [r for r in study.records() if r.design == "ffn:lora(4)"]
+    assert [r.status for r in same] == ["failed", "finished"]
+    assert not [r for r in study.records() if r.status in ("running", "waiting")]
 
 
 def test_a_trial_that_kills_its_worker_three_times_is_given_up(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ GIVEN = "given"  # user attribute: the text of a design that was not sampled
 RETRY_OF = "retry_of"
 TIME_UP = "the time was up"  # reason of a trial that a deadline cut off: it may be trained again
 MAX_RETRIES = 2
-SIGNED = 5  # seconds within which a worker signs the trial it took
+SIGNED = 60  # seconds within which a worker signs the trial it took, even on a busy machine
 _PASSED_ON = (GIVEN, OUTSIDE, "baseline")
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from utsearch.design import Design, DesignError
 from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
 from utsearch.search.claim import rival_of
+from utsearch.search.interrupts import Interrupts
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
 from utsearch.search.queue import GIVEN, TIME_UP, give_back, recover
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
@@ -48,29 +50,32 @@ class Worker:
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
     orphaned: Callable[[], bool] = lambda: False
+    interrupts: Interrupts = field(default_factory=Interrupts)
 
     def run(self) -> str:
         """Search; returns why it ended. Ctrl-C gives the running trial back to the queue and is raised again."""
+        with self.interrupts:
+            reason = self._loop()
+        self.on_event(SearchEnded(reason))
+        return reason
+
+    def _loop(self) -> str:
         begun = self.clock() if self.started is None else self.started
         ends: Counter[str] = Counter()
         repeats = 0
         while True:
+            self.interrupts.check()
             if self._enough(ends["finished"] + ends["stopped"], self.clock() - begun):
-                reason = "the budget is used up"
-                break
+                return "the budget is used up"
             if self.orphaned():
-                reason = "the search that started this worker is gone"
-                break
+                return "the search that started this worker is gone"
             status, why = self._one(begun)
             ends[status] += 1
             repeats = repeats + 1 if status in ("duplicate", "infeasible") else 0
             if repeats >= EXHAUSTED:
-                reason = f"the last {EXHAUSTED} designs were known already or too large: the space is searched through"
-                break
+                return f"the last {EXHAUSTED} designs were known already or too large: the space is searched through"
             if ends["failed"] >= HOPELESS and not ends["finished"] + ends["stopped"]:
                 raise StudyError(f"the first {HOPELESS} trials all failed, the last one because: {why}")
-        self.on_event(SearchEnded(reason))
-        return reason
 
     def _enough(self, own: int, seconds: float) -> bool:
         if self.until is None:
@@ -80,18 +85,22 @@ class Worker:
 
     def _one(self, begun: float) -> tuple[str, str | None]:
         """One trial through `optimize`, the only way for Optuna to record its heartbeat."""
-        numbers: list[int] = []
+        attempts: list[_Attempt] = []
 
         def objective(trial: Trial) -> tuple[float, float]:
-            numbers.append(trial.number)
-            return _Attempt(self, trial, begun).run()
+            attempts.append(_Attempt(self, trial, begun))
+            return attempts[-1].run()
 
         with database_errors(self.study.url):
             recover(self.study.optuna)
-            self.study.optuna.optimize(objective, n_trials=1, catch=(TrainingFailed,))
-            record = record_of(self.study.optuna.get_trials(deepcopy=False)[numbers[-1]])
+            try:
+                self.study.optuna.optimize(objective, n_trials=1, catch=(TrainingFailed,))
+            except (UpdateFinishedTrialError, ValueError):
+                if not (attempts and attempts[-1].lost):
+                    raise
+            record = record_of(self.study.optuna.get_trials(deepcopy=False)[attempts[-1].trial.number])
         self.on_event(TrialEnded(record))
-        return record.status, record.reason
+        return ("lost", record.reason) if attempts[-1].lost else (record.status, record.reason)
 
 
 @dataclass
@@ -101,18 +110,17 @@ class _Attempt:
     worker: Worker
     trial: Trial
     begun: float
+    lost: bool = False  # another worker took this one for dead and failed the trial, as after a laptop's sleep
 
     def run(self) -> tuple[float, float]:
         """The objective: tuner parameters and top-1; raises what tells Optuna how else it ended."""
-        self.trial.set_user_attr("worker", identity())
         try:
-            resolved = self._resolve()
-            self._refuse_too_large(resolved)
-            self._refuse_in_training(resolved)
-            if (known := self._known(resolved)) is not None:  # after the claim: a rival may have ended just before it
-                return self._repeat(known)
-            self.worker.on_event(TrialStarted(record_of(self._frozen())))
-            return float(resolved.n_params), self._train(resolved)
+            self.trial.set_user_attr("worker", identity())
+            with self.worker.interrupts.allowed():
+                return self._result()
+        except UpdateFinishedTrialError:
+            self.lost = True
+            raise
         except KeyboardInterrupt:
             give_back(self.worker.study.optuna, self._frozen(), "interrupted")
             self._keep(reason="interrupted; queued again")
@@ -127,6 +135,15 @@ class _Attempt:
         except TrainingFailed as error:
             self._keep(reason=str(error))
             raise
+
+    def _result(self) -> tuple[float, float]:
+        resolved = self._resolve()
+        self._refuse_too_large(resolved)
+        self._refuse_in_training(resolved)
+        if (known := self._known(resolved)) is not None:  # after the claim: a rival may have ended just before it
+            return self._repeat(known)
+        self.worker.on_event(TrialStarted(record_of(self._frozen())))
+        return float(resolved.n_params), self._train(resolved)
 
     def _resolve(self) -> ResolvedLike:
         attributes, problem = self.trial.user_attrs, self.worker.problem
