@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -101,14 +102,12 @@ def test_workers_that_share_a_study_train_no_design_twice(tmp_path: Path) -> Non
     space = fake_space(tmp_path)
     studies = [prepare(problem, space, "shared", studies_dir=tmp_path) for problem in problems]
 
-    def work(i: int) -> None:
-        search(problems[i], space, studies[i], Budget(seconds=60), sampler="random", until=30, stream=i + 1)
+    def work(i: int) -> str:
+        return search(problems[i], space, studies[i], Budget(seconds=60), sampler="random", until=30, stream=i + 1)
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(work, range(4)))
+    assert set(ends) == {"the budget is used up"}
     records = studies[0].records()
     counted = [r for r in records if r.status in ("finished", "stopped")]
     assert 30 <= len(counted) <= 33

@@ -1,6 +1,8 @@
 """Databases that are missing, damaged, out of reach or somebody else's."""
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -8,7 +10,7 @@ import pytest
 from fake_problem import FakeProblem, run_fake
 
 from utsearch.search import StudyError, open_study
-from utsearch.search.storage import shown
+from utsearch.search.storage import Storage, connect, shown
 
 
 def one_line(error: pytest.ExceptionInfo[StudyError]) -> str:
@@ -87,3 +89,22 @@ def test_shown_urls_have_no_password() -> None:
 def test_names_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(StudyError, match="a study's name is letters"):
         open_study(name, studies_dir=tmp_path)
+
+
+def test_a_waiting_trial_has_one_taker(tmp_path: Path) -> None:
+    """Optuna's own storage lets several threads take the same trial of a SQLite file."""
+    url = f"sqlite:///{tmp_path / 'queue.db'}"
+    study = optuna.create_study(storage=connect(url), study_name="queue")
+    for _ in range(30):
+        study.enqueue_trial({})
+    storages = [connect(url) for _ in range(4)]
+    ready = threading.Barrier(4)
+
+    def take(storage: Storage) -> list[int]:
+        mine = optuna.load_study(study_name="queue", storage=storage)
+        ready.wait()
+        return [number for _ in range(30) if (number := mine.ask().number) < 30]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = sorted(number for numbers in pool.map(take, storages) for number in numbers)
+    assert taken == list(range(30))

@@ -3,16 +3,19 @@
 import re
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialModel
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -26,6 +29,22 @@ OnStale = Callable[[Study, FrozenTrial], None]
 
 class StudyError(UserError):
     """A study is missing, damaged, of other settings, or its database cannot be reached."""
+
+
+class Storage(RDBStorage):
+    """Optuna's database, where a waiting trial has one taker on SQLite too.
+
+    Optuna reads the state under SELECT … FOR UPDATE, which SQLite ignores: two workers then take the same trial.
+    """
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Whether the state was set; False for a trial that another worker took."""
+        if state is not TrialState.RUNNING:
+            return super().set_trial_state_values(trial_id, state, values)
+        waiting = update(TrialModel).where(TrialModel.trial_id == trial_id, TrialModel.state == TrialState.WAITING)
+        with self.engine.begin() as connection:
+            taken = connection.execute(waiting.values(state=state, datetime_start=datetime.now()))
+        return bool(taken.rowcount)
 
 
 def check_name(name: str) -> str:
@@ -54,7 +73,7 @@ def shown(url: str) -> str:
     return str(parsed.database) if is_file else parsed.render_as_string(hide_password=True)
 
 
-def connect(url: str, on_stale: OnStale | None = None) -> RDBStorage:
+def connect(url: str, on_stale: OnStale | None = None) -> Storage:
     """Open a database for studies; with `on_stale`, trials of workers that fell silent are handed to it.
 
     Raises:
@@ -70,9 +89,9 @@ def connect(url: str, on_stale: OnStale | None = None) -> RDBStorage:
         elif parsed.get_backend_name() == "postgresql":
             engine = {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}
         if on_stale is None:
-            return RDBStorage(url, engine_kwargs=engine)
+            return Storage(url, engine_kwargs=engine)
         with experiments_allowed():
-            return RDBStorage(
+            return Storage(
                 url,
                 engine_kwargs=engine,
                 heartbeat_interval=HEARTBEAT_SECONDS,
