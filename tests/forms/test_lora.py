@@ -14,13 +14,17 @@ from utsearch.tuning import attached
 TARGETS = {"qkv": r".*attn\.qkv", "proj": r".*attn\.proj", "fc1": r".*fc1", "fc2": r".*fc2"}
 
 
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("stabilised", [False, True])
 @pytest.mark.parametrize("sites", ["qkv", "proj", "fc1", "fc2", "linears"])
-def test_it_is_pefts(build: Callable[..., Backbone], images: Tensor, sites: str, stabilised: bool) -> None:
-    backbone, twin = build().to(images.device), build().to(images.device)
+def test_it_is_pefts(
+    build: Callable[..., Backbone], images: Tensor, sites: str, stabilised: bool, dtype: torch.dtype, close: float
+) -> None:
+    backbone, twin, images = build().to(images.device), build().to(images.device), images.to(dtype)
+    backbone.model.to(dtype)
     pattern = "|".join(TARGETS.values()) if sites == "linears" else TARGETS[sites]
     config = peft.LoraConfig(r=4, lora_alpha=6, target_modules=f"({pattern})", use_rslora=stabilised)
-    other = peft.get_peft_model(twin.model, config).double().eval()
+    other = peft.get_peft_model(twin.model, config).to(dtype).eval()
     with attached(backbone, f"{sites}:lora(4, alpha=6, rank_stabilised={str(stabilised).lower()})") as tuned:
         for name, value in tuned.state_dict().items():
             path, _, part = name.rpartition(".lora.")
@@ -28,10 +32,13 @@ def test_it_is_pefts(build: Callable[..., Backbone], images: Tensor, sites: str,
             value.copy_(torch.randn_like(value))
             {"down": layer.lora_A, "up": layer.lora_B}[part]["default"].weight.data.copy_(value)
         logits = backbone.model(images)
-        torch.testing.assert_close(logits, other(images), rtol=0, atol=1e-10)
+        expected = other(images)
+        torch.testing.assert_close(logits, expected, rtol=close, atol=close * float(expected.detach().abs().max()))
         assert tuned.n_params == other.get_nb_trainable_parameters()[0]
+        if dtype == torch.float32:
+            return  # gradients through a saturated softmax cancel
         logits.square().sum().backward()
-        other(images).square().sum().backward()
+        expected.square().sum().backward()
         for name, parameter in tuned.named_parameters():
             path, _, part = name.rpartition(".lora.")
             twin_layer = twin.model.get_submodule(path)

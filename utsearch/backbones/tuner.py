@@ -1,7 +1,7 @@
 """The base class of every tuner form: x' = OP(x) + tuner(x)."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -66,6 +66,21 @@ class Tuner(nn.Module):
         super().__init__()
         self.stage = self.stage_of({} if insert is None else {"insert": insert})
         self.gate: gates.Gate | None = None
+        self._common: tuple[nn.Module, ...] = ()
+
+    @property
+    def common(self) -> Any:
+        """What it shares with the other tuners of its form, rank and options in the design, see `share`."""
+        return self._common[0]
+
+    def join(self, common: nn.Module, *, keep: bool) -> None:
+        """Take part in what is shared; one of those who do keeps it as a child, so that it is saved and learnt once."""
+        self._common = (common,)
+        if keep:
+            self.shared = common
+
+    def start(self, module: nn.Module) -> None:
+        """Take initial values from the frozen operation."""
 
     def prepare(self, x: Tensor, normed: Callable[[Tensor], Tensor]) -> Tensor:
         """INPUT: what the operation shall read instead of `x`; rows added at the end are dropped from its output.
@@ -92,6 +107,21 @@ class Tuner(nn.Module):
     def num_params(cls, op: Operation, rank: int = 0, **options: Any) -> int:
         """The closed formula of the number of learnt values."""
         raise NotImplementedError
+
+    @classmethod
+    def family(cls, op: Operation) -> Any:
+        """Tuners of one form, rank and options share only with those whose operation gives the same here."""
+        return None
+
+    @classmethod
+    def share(cls, ops: Sequence[Operation], rank: int = 0, **options: Any) -> nn.Module | None:
+        """What the tuners at these operations have in common, learnt or frozen (buffers), or None."""
+        return None
+
+    @classmethod
+    def shared_params(cls, ops: Sequence[Operation], rank: int = 0, **options: Any) -> int:
+        """The closed formula of the learnt values in it; `num_params` does not count them."""
+        return 0
 
     @classmethod
     def refuses(cls, op: Operation, **options: Any) -> str | None:
@@ -131,6 +161,16 @@ class Tuner(nn.Module):
         """Learnt values of the tuner and its gate, by formula."""
         kind, own = _split(options)
         return cls.num_params(op, rank or 0, **own) + gates.gate_params(kind, op)
+
+    @classmethod
+    def build_shared(cls, ops: Sequence[Operation], rank: int | None, options: Mapping[str, Any]) -> nn.Module | None:
+        """`share` with the options of a design."""
+        return cls.share(ops, rank or 0, **_split(options)[1])
+
+    @classmethod
+    def count_shared(cls, ops: Sequence[Operation], rank: int | None, options: Mapping[str, Any]) -> int:
+        """`shared_params` with the options of a design."""
+        return cls.shared_params(ops, rank or 0, **_split(options)[1])
 
     @classmethod
     def refusal(cls, op: Operation, rank: int | None, options: Mapping[str, Any]) -> str | None:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from utsearch.backbones import Backbone, BackboneError, Operation, Tuner
 from utsearch.design import Design
 from utsearch.forms import catalogue
-from utsearch.tuning.cells import Cell
+from utsearch.tuning.cells import Cell, spec_of
 from utsearch.tuning.compose import Stack
 from utsearch.tuning.exchange import exchange, give_back
-from utsearch.tuning.resolve import Resolved, full_options, resolve
+from utsearch.tuning.resolve import Resolved, full_options, resolve, sharing
 
 
 @dataclass
@@ -172,9 +172,9 @@ def _stacks(resolved: Resolved, backbone: Backbone, seed: int, drop_path: float)
     """The tuners by path of their operation, and an empty stack at norms whose input is read."""
     tuners: dict[str, dict[str, Tuner]] = {}
     places: dict[str, dict[str, Operation]] = {}
-    like = next(backbone.model.parameters())
+    built = _tuners(resolved, backbone, seed)
     for op, name, cell in _named(resolved, backbone):
-        tuners.setdefault(op.path, {})[name] = _build(cell, op, seed, like)
+        tuners.setdefault(op.path, {})[name] = built[cell]
         places.setdefault(op.path, {})[name] = op
     first = {path: next(iter(at.values())) for path, at in places.items()}
     read = {first[path].norm for path, at in tuners.items() if any(tuner.reads_pre for tuner in at.values())}
@@ -204,14 +204,37 @@ def _named(resolved: Resolved, backbone: Backbone) -> Iterator[tuple[Operation, 
         yield op, name if number == 1 else f"{name}{number}", cell
 
 
-def _build(cell: Cell, op: Operation, seed: int, like: Tensor) -> Tuner:
-    """A tuner whose initial values depend on the seed and its own cell only, on any device."""
-    forms = catalogue()
-    digest = hashlib.sha256(f"{seed}/{cell.key}".encode()).digest()
+def _tuners(resolved: Resolved, backbone: Backbone, seed: int) -> dict[Cell, Tuner]:
+    """A tuner for each cell; initial values depend on the seed and its own cell only, on any device.
+
+    What tuners share depends on the seed and on what they have in common, and the first of them keeps it.
+    """
+    forms, like = catalogue(), next(backbone.model.parameters())
+    tuners: dict[Cell, Tuner] = {}
+    for group in sharing(resolved.cells, backbone, forms):
+        form, rank, options = forms[group[0].form], group[0].rank, full_options(group[0], forms)
+        ops = [backbone.operations[cell.site, cell.block] for cell in group]
+        for cell, op in zip(group, ops, strict=True):
+            with _drawing(f"{seed}/{cell.key}", like):
+                tuner = form.build(op, rank, options)
+            tuners[cell] = tuner.to(like.device, like.dtype)
+            tuners[cell].start(backbone.model.get_submodule(op.path))
+        with _drawing(f"{seed}/{spec_of(group[0])}/{form.family(ops[0])}", like):
+            common = form.build_shared(ops, rank, options)
+        if common is not None:
+            common.to(like.device, like.dtype)
+            for cell in group:
+                tuners[cell].join(common, keep=cell is group[0])
+    return tuners
+
+
+@contextmanager
+def _drawing(key: str, like: Tensor) -> Iterator[None]:
+    """Random numbers of a key, drawn on the CPU for every device; global generators stay as they are."""
+    digest = hashlib.sha256(key.encode()).digest()
     with torch.random.fork_rng(devices=[]), torch.device("meta" if like.is_meta else "cpu"):
         torch.default_generator.manual_seed(int.from_bytes(digest[:7]))
-        tuner = forms[cell.form].build(op, cell.rank, full_options(cell, forms))
-    return tuner.to(like.device, like.dtype)
+        yield
 
 
 def _few(names: list[str]) -> str:

@@ -21,7 +21,7 @@ def dead_parameters(
     x = torch.randn(images, 3, backbone.img_size, backbone.img_size, generator=draw).to(like)
     head = torch.randn(images, backbone.width, generator=draw).to(like)
     with attached(backbone, design, seed=seed) as tuned:
-        start = {name: value.clone() for name, value in tuned.state_dict().items()}
+        start = {name: value.detach().clone() for name, value in tuned.named_parameters()}
         if not start:
             return []
         optimiser = torch.optim.AdamW(tuned.train().parameters(), lr=1e-2, weight_decay=0.0)
@@ -32,4 +32,4 @@ def dead_parameters(
             loss = F.cross_entropy(logits, torch.arange(images, device=like.device))
             loss.backward()
             optimiser.step()
-        return [name for name, value in tuned.state_dict().items() if torch.equal(value, start[name])]
+        return [name for name, value in tuned.named_parameters() if torch.equal(value, start[name])]

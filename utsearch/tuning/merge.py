@@ -16,6 +16,9 @@ from utsearch.tuning.compose import Stack
 from utsearch.tuning.exchange import CHILD, exchange, give_back
 from utsearch.tuning.resolve import full_options
 
+# Weights are replaced before a change of the input is folded into them, although the change acts first.
+FOLDING = (Stage.WEIGHTS, Stage.INPUT, Stage.PARALLEL, Stage.SEQUENTIAL, Stage.SCALE)
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -79,7 +82,7 @@ def _by_path(tuned: Tuned) -> dict[str, list[_Place]]:
         reason = "its gate depends on the image" if gated else tuner.folds(op, **options)
         found.setdefault(op.path, []).append(_Place(name, op, tuner, reason))
     for places in found.values():
-        places.sort(key=lambda place: place.tuner.stage)
+        places.sort(key=lambda place: FOLDING.index(place.tuner.stage))
     return found
 
 
@@ -92,7 +95,8 @@ def _fold_all(module: nn.Module, places: list[_Place]) -> Iterator[tuple[str, st
     waiting: _Place | None = None
     for place in places:
         stage, reason = place.tuner.stage, place.reason
-        if reason is None and waiting is not None and (waiting.tuner.stage < stage or stage is Stage.SCALE):
+        after = waiting is not None and FOLDING.index(waiting.tuner.stage) < FOLDING.index(stage)
+        if reason is None and waiting is not None and (after or stage is Stage.SCALE):
             reason = f"it acts after {waiting.name.rpartition('.')[2]}, which stays"
         elif reason is None and stage is Stage.SEQUENTIAL and n_sequential > 1:
             reason = "several sequential tuners read the same sum"

@@ -46,8 +46,7 @@ def resolve(design: Design | str, backbone: Backbone, catalogue: Catalogue | Non
     _check_bypass(seen.values(), forms, str(design))
     order = {site: at for at, site in enumerate(backbone.sites)}
     cells = tuple(sorted(seen.values(), key=lambda c: (-1 if c.block is None else c.block, order[c.site], spec_of(c))))
-    n_params = sum(num_params(cell, backbone, forms) for cell in cells)
-    return Resolved(cells, digest(cells), regroup(cells, backbone), n_params)
+    return Resolved(cells, digest(cells), regroup(cells, backbone), num_params(cells, backbone, forms))
 
 
 def count(design: Design | str, backbone: Backbone) -> int:
@@ -55,10 +54,24 @@ def count(design: Design | str, backbone: Backbone) -> int:
     return resolve(design, backbone).n_params
 
 
-def num_params(cell: Cell, backbone: Backbone, forms: Catalogue) -> int:
-    """The form's closed formula at the cell's operation."""
-    op = backbone.operations[cell.site, cell.block]
-    return forms[cell.form].count(op, cell.rank, full_options(cell, forms))
+def num_params(cells: Iterable[Cell], backbone: Backbone, forms: Catalogue) -> int:
+    """The forms' closed formulas at the cells' operations, and those of what they share."""
+    total = 0
+    for group in sharing(cells, backbone, forms):
+        form, options = forms[group[0].form], full_options(group[0], forms)
+        ops = [backbone.operations[cell.site, cell.block] for cell in group]
+        total += sum(form.count(op, group[0].rank, options) for op in ops)
+        total += form.count_shared(ops, group[0].rank, options)
+    return total
+
+
+def sharing(cells: Iterable[Cell], backbone: Backbone, forms: Catalogue) -> list[list[Cell]]:
+    """The cells whose tuners share what their form shares: same form, rank, options and family."""
+    groups: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        family = forms[cell.form].family(backbone.operations[cell.site, cell.block])
+        groups.setdefault((*spec_of(cell), family), []).append(cell)
+    return list(groups.values())
 
 
 def full_options(cell: Cell, forms: Catalogue) -> dict[str, Value]:
