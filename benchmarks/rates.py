@@ -4,8 +4,9 @@
     python benchmarks/rates.py --forms lora ssf --seeds 0 1
     python benchmarks/rates.py --show                       # the table of docs/recipe.md
 
-Every number is validation top-1 on mini-birds after the search's own recipe. Factors multiply the recipe's tuner rate,
-whatever rate the form has now, so that a second measurement does not depend on the first.
+Every number is validation top-1 on mini-birds after the search's own recipe. From ×1 the rate is doubled as long as
+that helps, then halved likewise, so a row ends one step past its best on both sides. Factors multiply the recipe's
+tuner rate, whatever rate the form has now, so that a second measurement does not depend on the first.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import platform
 import statistics
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,13 +27,26 @@ from utsearch.files import write_atomic
 from utsearch.forms import catalogue
 from utsearch.training import Problem, open_problem
 
-FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+STEPS = (2.0, 0.5)
+LIMITS = (1 / 64, 64.0)
 DESIGNS = {
     "adapter": ("ffn:adapter(2)", "block:adapter(8, insert=parallel)", "mha|ffn:adapter(8)"),
     "lora": ("qkv:lora(2)", "qkv:lora(8)", "qkv|fc1:lora(8)@last/2"),
     "prefix": ("mha:prefix(2)", "mha:prefix(10)"),
     "prompt": ("mha:prompt(2)", "mha:prompt(10)"),
     "ssf": ("block:ssf", "linears|norms|stem|tail:ssf"),
+    "bias": ("linears|norms|stem|tail:bias",),
+    "norm": ("norms|tail:norm",),
+    "gamma": ("mha|ffn:gamma",),
+    "ia3": ("k|v|fc2:ia3",),
+    "dora": ("qkv:dora(4)",),
+    "vera": ("qkv:vera(64)",),
+    "fact": ("linears:fact(8)",),
+    "glora": ("linears:glora(2)",),
+    "repadapter": ("mha|ffn:repadapter(8)",),
+    "convpass": ("mha|ffn:convpass(8)",),
+    "bypass": ("trunk:bypass(8)",),
+    "ladder": ("trunk:ladder(24)",),
 }
 
 
@@ -62,23 +77,38 @@ def measure(path: Path, forms: list[str], seeds: list[int]) -> None:
     for seed in seeds:
         for form in forms:
             for text in DESIGNS[form]:
-                for factor in FACTORS:
-                    row = content["top1"].setdefault(text, {}).setdefault(f"{factor:g}", {})
+                rows = content["top1"].setdefault(text, {})
+
+                def at(factor: float, text: str = text, rows: Any = rows, seed: int = seed) -> float:
+                    row = rows.setdefault(f"{factor:g}", {})
                     if str(seed) not in row:
                         row[str(seed)] = round(accuracy(problem, text, factor, seed), 4)
                         write_atomic(path, json.dumps(content, indent=1) + "\n")
                         print(f"{text} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
+                    return float(row[str(seed)])
+
+                climb(at)
+
+
+def climb(at: Callable[[float], float]) -> None:
+    """Double, then halve, as long as it helps."""
+    best = at(1.0)
+    for step in STEPS:
+        factor = step
+        while LIMITS[0] <= factor <= LIMITS[1] and at(factor) > best:
+            best, factor = at(factor), factor * step
 
 
 def show(path: Path) -> None:
     """A Markdown table: mean top-1 in percent, the best factor of each design in bold."""
     top1 = json.loads(path.read_text())["top1"]
-    print("| design | " + " | ".join(f"×{factor:g}" for factor in FACTORS) + " |\n|---|" + "---|" * len(FACTORS))
+    factors = sorted({float(factor) for row in top1.values() for factor in row})
+    print("| design | " + " | ".join(f"×{factor:g}" for factor in factors) + " |\n|---|" + "---|" * len(factors))
     for text, by_factor in top1.items():
-        means = {f: statistics.mean(by_factor[f"{f:g}"].values()) for f in FACTORS if by_factor.get(f"{f:g}")}
+        means = {f: statistics.mean(by_factor[f"{f:g}"].values()) for f in factors if by_factor.get(f"{f:g}")}
         best = max(means, key=lambda f: means[f])
-        cells = [f"{100 * means[f]:.1f}" if f in means else "–" for f in FACTORS]
-        cells = [f"**{cell}**" if f == best else cell for f, cell in zip(FACTORS, cells, strict=True)]
+        cells = [f"{100 * means[f]:.1f}" if f in means else "–" for f in factors]
+        cells = [f"**{cell}**" if f == best else cell for f, cell in zip(factors, cells, strict=True)]
         print(f"| `{text}` | " + " | ".join(cells) + " |")
 
 

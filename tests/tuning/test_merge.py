@@ -30,6 +30,8 @@ def classes(model: torch.nn.Module) -> list[type]:
         "linears|norms|stem|tail:bias + mha|ffn:gamma",
         "linears:dora(3) + linears:ssf + mha|ffn:repadapter(2) + fc2:ia3",
         "proj|fc1|fc2:glora(2) + v:glora(2, d=none) + k:dora(2) + fc2:ia3 + mha:repadapter(2)",
+        "qkv:lora(4, gate=scalar) + q:ssf(gate=scalar) + mha:ssf(gate=scalar) + fc1:dora(2, gate=scalar) + fc2:ia3",
+        "fc2:ia3(gate=scalar) + fc2:glora(2) + norms:norm(gate=scalar) + proj:bias(gate=scalar)",
         "linears:vera(8) + linears:fact(3) + linears:fact(2, kind=tk) + qkv:bias",
         "mha|ffn:gamma + linears|stem:bias + norms|tail:norm",
         "mha|ffn|proj:repadapter(4, scale=0.7) + linears:lora(2) + norms:ssf + fc2:gamma",
@@ -58,8 +60,12 @@ def test_everything_folds(backbone: Backbone, images: Tensor, design: str, dtype
     [
         ("qkv:lora(4) + mha:prefix(3)", {"attn.prefix": "no change of weights"}),
         (
-            "mha:repadapter(2) + qkv:lora(4, gate=scalar)",
+            "mha:repadapter(2) + qkv:lora(4, gate=sigmoid)",
             {"lora": "gate", "attn.repadapter": "keeps tuners"},
+        ),
+        (
+            "mha:repadapter(2, gate=scalar) + fc2:ia3(gate=scalar) + fc2:glora(2, gate=scalar)",
+            {"attn.repadapter": "all of the mha", "ia3": "several gated", "glora": "several gated"},
         ),
         ("mha:prompt(2) + mha:repadapter(2) + block:repadapter(2)", {"prompt": "no change", "repadapter": "no single"}),
         ("mha:lora(4) + proj:lora(4)", {"attn.lora": "more than a Linear in the mha of block 0"}),

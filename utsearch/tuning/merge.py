@@ -1,5 +1,6 @@
 """Fold tuners into a copy of the network: the same logits from a plain timm model."""
 
+from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from utsearch.backbones import Operation, Stage, Tuner
-from utsearch.backbones.folding import first_step, last_step, rows_of
+from utsearch.backbones.folding import LINEAR, first_step, last_step, rows_of
+from utsearch.backbones.gate import SIGMOID
 from utsearch.forms import catalogue
 from utsearch.tuning.attach import Tuned
 from utsearch.tuning.compose import Stack
@@ -17,6 +19,7 @@ from utsearch.tuning.exchange import CHILD, exchange, give_back
 from utsearch.tuning.resolve import full_options
 
 # Weights are replaced before a change of the input is folded into them, although the change acts first.
+CORE = (Stage.WEIGHTS, Stage.INPUT)
 FOLDING = (Stage.WEIGHTS, Stage.INPUT, Stage.PARALLEL, Stage.SEQUENTIAL, Stage.SCALE)
 
 
@@ -76,14 +79,38 @@ def largest_difference(before: nn.Module, after: nn.Module, images: Tensor) -> f
 def _by_path(tuned: Tuned) -> dict[str, list[_Place]]:
     """The tuners of each module by stage."""
     forms, found = catalogue(), dict[str, list[_Place]]()
+    gated = Counter(op.path for _, op, _, tuner in tuned.named_tuners() if tuner.gate and tuner.stage in CORE)
     for name, op, cell, tuner in tuned.named_tuners():
         options = full_options(cell, forms)
-        gated = options.pop("gate", "none") != "none"
-        reason = "its gate depends on the image" if gated else tuner.folds(op, **options)
+        options.pop("gate", None)
+        reason = _gate_stays(tuner, op, gated[op.path]) or tuner.folds(op, **options)
         found.setdefault(op.path, []).append(_Place(name, op, tuner, reason))
     for places in found.values():
         places.sort(key=lambda place: FOLDING.index(place.tuner.stage))
     return found
+
+
+def _gate_stays(tuner: Tuner, op: Operation, n_gated: int) -> str | None:
+    """Why a tuner with this gate cannot be folded, or None."""
+    if tuner.gate is None:
+        return None
+    if tuner.gate.kind == SIGMOID:
+        return "its gate depends on the image"
+    if tuner.stage is Stage.INPUT and op.kind != LINEAR:
+        return f"its gate is on what all of the {op} makes of a changed input"
+    return "several gated tuners change the same computation" if tuner.stage in CORE and n_gated > 1 else None
+
+
+def _fold(tuner: Tuner, module: nn.Module) -> None:
+    """Fold a tuner; with a scalar gate g the weights go g of the way."""
+    if tuner.gate is None:
+        return tuner.fold(module)
+    before = {name: value.detach().clone() for name, value in module.named_parameters()}
+    tuner.fold(module)
+    for name, value in module.named_parameters():
+        start = before.get(name, torch.zeros_like(value))
+        step = tuner.gate.bias.detach() * (value.detach() - start)
+        value.data.copy_(start + step)  # in place: a slice shares its memory
 
 
 def _fold_all(module: nn.Module, places: list[_Place]) -> Iterator[tuple[str, str | None]]:
@@ -106,7 +133,7 @@ def _fold_all(module: nn.Module, places: list[_Place]) -> Iterator[tuple[str, st
             reason = "the part that the operation ends with keeps tuners of its own"
         if reason is None:
             with rows_of(module, place.op.span) as rows:
-                place.tuner.fold(rows)
+                _fold(place.tuner, rows)
         waiting = waiting or (place if reason else None)
         yield place.name, reason
 
