@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from utsearch.backbones import Backbone
+from utsearch.backbones import Backbone, BackboneError
 from utsearch.tuning import Tuned, attached
 
 DESIGNS = [
@@ -16,7 +16,10 @@ DESIGNS = [
     "qkv:lora(4) + block:adapter(4)",
     "mha:prefix(3) + mha:prompt(2) + linears|norms|stem|tail:ssf",
     "ffn:adapter(4, insert=parallel, read=pre) + mha:adapter(4, insert=parallel, read=pre) + mha:prompt(2)",
+    "qkv|proj:dora(2) + fc1:glora(2) + linears:fact(2) + fc2:vera(4)",
+    "norms|tail:norm + linears:bias + mha|ffn:gamma(gate=sigmoid) + mha|ffn:convpass(2)",
 ]
+TRUNK = ["trunk:bypass(2)", "trunk:ladder(4)", "trunk:prompt(2)"]
 
 
 def randomise(tuned: Tuned) -> None:
@@ -24,7 +27,7 @@ def randomise(tuned: Tuned) -> None:
         value += 0.1 * torch.randn_like(value)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", [*DESIGNS, *TRUNK])
 def test_compile_takes_the_whole_graph(backbone: Backbone, images: Tensor, design: str) -> None:
     torch.compiler.reset()
     with attached(backbone, design) as tuned:
@@ -35,7 +38,7 @@ def test_compile_takes_the_whole_graph(backbone: Backbone, images: Tensor, desig
         assert all(parameter.grad is not None for parameter in tuned.parameters())
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", [*DESIGNS, *TRUNK])
 def test_export(backbone: Backbone, images: Tensor, design: str) -> None:
     with attached(backbone, design) as tuned:
         randomise(tuned)
@@ -43,7 +46,7 @@ def test_export(backbone: Backbone, images: Tensor, design: str) -> None:
         torch.testing.assert_close(exported(images), backbone.model(images), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", [*DESIGNS, *TRUNK])
 def test_a_deepcopy_has_tuners_of_its_own(backbone: Backbone, images: Tensor, design: str) -> None:
     with attached(backbone, design) as tuned:
         randomise(tuned)
@@ -68,7 +71,7 @@ def _bare(backbone: Backbone, tuned: Tuned, images: Tensor) -> Tensor:
     return twin.backbone.model(images)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", [*DESIGNS, *TRUNK])
 def test_pickling_points_at_the_state(backbone: Backbone, design: str) -> None:
     with attached(backbone, design) as tuned:
         for save in (pickle.dumps, lambda model: torch.save(model, BytesIO())):
@@ -78,7 +81,7 @@ def test_pickling_points_at_the_state(backbone: Backbone, design: str) -> None:
     pickle.dumps(backbone.model)
 
 
-@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("design", [*DESIGNS, *TRUNK])
 def test_autocast(backbone: Backbone, images: Tensor, device: str, design: str) -> None:
     with attached(backbone, design) as tuned:
         logits = backbone.model(images)
@@ -99,6 +102,13 @@ def test_gradient_checkpointing(backbone: Backbone, images: Tensor, design: str)
 
     for plain, again in zip(gradients(False), gradients(True), strict=True):
         torch.testing.assert_close(plain, again)
+
+
+@pytest.mark.parametrize("design", TRUNK)
+def test_gradient_checkpointing_past_the_trunk_is_refused(backbone: Backbone, images: Tensor, design: str) -> None:
+    backbone.model.set_grad_checkpointing(True)
+    with attached(backbone, design), pytest.raises(BackboneError, match="passes by a tuner of the trunk"):
+        backbone.model(images)
 
 
 def test_isinstance_and_attributes_stay(backbone: Backbone) -> None:

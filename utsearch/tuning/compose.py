@@ -71,8 +71,14 @@ class Stack(nn.Module):
             spans={n: s for n, s in self.spans.items() if n in left},
         )
 
-    def forward(self, op: nn.Module, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The tuned operation; `op.untuned` is the frozen one."""
+    def forward(self, op: nn.Module, x: Tensor | None = None, *args: Any, **kwargs: Any) -> Tensor:
+        """The tuned operation; `op.untuned` is the frozen one.
+
+        Raises:
+            BackboneError: timm's gradient checkpointing called the children of a tuned trunk one by one.
+        """
+        if x is None:
+            raise BackboneError("gradient checkpointing passes by a tuner of the trunk: switch it off for this design")
         if self.keeps_input:
             self._seen = x
         pre = self._before_norm() if self.reads_pre else x
