@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from utsearch.stats import holm, interval, paired, rank_correlation
+from utsearch.stats import holm, interval, paired, rank_correlation, rank_interval
 
 
 def test_interval_is_scipys() -> None:
@@ -62,3 +62,15 @@ def test_paired_needs_the_same_runs() -> None:
 def test_rank_correlation_is_of_ranks() -> None:
     assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]) == pytest.approx(1)
     assert math.isnan(rank_correlation([1, 1], [1, 2]))
+
+
+def test_interval_of_a_rank_correlation_covers() -> None:
+    """Of 400 samples of 12 pairs with a known correlation, about 95% have it in their interval."""
+    rng, covered = np.random.default_rng(0), 0
+    true = 6 / math.pi * math.asin(0.7 / 2)  # Spearman's ρ of a normal pair with Pearson's 0.7
+    for _ in range(400):
+        x = rng.normal(size=12)
+        y = 0.7 * x + math.sqrt(1 - 0.49) * rng.normal(size=12)
+        low, high = rank_interval(rank_correlation(list(x), list(y)), 12)
+        covered += low <= true <= high
+    assert 0.91 <= covered / 400 <= 0.99

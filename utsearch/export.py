@@ -38,6 +38,7 @@ class BackboneCard(_Strict):
     weights: str
     fingerprint: str
     img_size: int = Field(gt=0, le=4096)
+    pool: str | None = None
 
 
 class PreprocessingCard(_Strict):
@@ -144,7 +145,7 @@ def load(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") 
     """
     root = Path(folder)
     card, tensors = read_card(root), _read_weights(root)
-    backbone = load_backbone(card.backbone.name, img_size=card.backbone.img_size)
+    backbone = load_backbone(card.backbone.name, img_size=card.backbone.img_size, pool=card.backbone.pool)
     if backbone.fingerprint != card.backbone.fingerprint:
         raise ExportError(
             f"{root} was made with weights {card.backbone.fingerprint} of {card.backbone.name!r} "

@@ -76,3 +76,17 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(x, y).statistic)
+
+
+def rank_interval(rho: float, n: int) -> tuple[float, float]:
+    """The 95% interval of Spearman's ρ of n pairs by Fisher's transformation, standard error √(1.06/(n − 3)).
+
+    Source: Fieller, Hartley & Pearson 1957.
+
+    Raises:
+        ValueError: fewer than four pairs.
+    """
+    if n < 4:
+        raise ValueError(f"an interval of a rank correlation takes four pairs or more, got {n}")
+    middle, half = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, rho))), 1.96 * math.sqrt(1.06 / (n - 3))
+    return math.tanh(middle - half), math.tanh(middle + half)

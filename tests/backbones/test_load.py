@@ -143,3 +143,22 @@ def test_a_fingerprint_known_by_heart() -> None:
         for parameter in backbone.model.parameters():
             parameter.fill_(0.5)
     assert backbone.fingerprint == "38bb7455bcd0be23"
+
+
+@pytest.mark.parametrize("name", ["vit_mini", "vit_small_patch16_dinov3", "test_vit"])
+def test_average_pooling_leaves_class_token_and_registers_out(name: str) -> None:
+    backbone = load_backbone(name, pretrained=False, img_size=64, pool="avg")
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        tokens = backbone.model.forward_features(images)
+        expected = tokens[:, backbone.model.num_prefix_tokens :].mean(1)
+        torch.testing.assert_close(backbone.model.fc_norm(expected), backbone.model(images))
+    own = load_backbone(name, pretrained=False, img_size=64)
+    assert own.pool is None
+    assert backbone.pool == "avg"
+
+
+@pytest.mark.parametrize("name", ["vit_mini", "test_convnext", "test_resnet"])
+def test_a_pooling_that_is_not_there_is_one_line(name: str) -> None:
+    with pytest.raises(BackboneError, match=f"{name} cannot pool by 'men'"):
+        load_backbone(name, pretrained=False, img_size=64, pool="men")

@@ -82,6 +82,26 @@ def test_evaluate_after_a_search_and_train_again_from_an_export(run: Run, tmp_pa
     assert re.search(r"epoch 5: .* % val top-1, loss .* images/s", out)
 
 
+@pytest.mark.timeout(280)
+def test_from_a_subset_at_another_size_and_pooling_to_the_whole_set(run: Run, tmp_path: Path) -> None:
+    folder = str(images(tmp_path / "data"))
+    options = ["--shots", "4", "--img-size", "32", "--pool", "avg", "--recipe", "jitter=0.2, flip=false, epochs=2"]
+    code, out, err = run("search", "--dataset", folder, "--budget", "5", "--study", "sub", "--device", "cpu", *options)
+    assert (code, err) == (0, "")
+    assert run("evaluate", "--study", "sub", "--seeds", "1", "--no-front", "--no-bounds")[0] == 0
+    code, out, err = run("evaluate", "--study", "sub", "--seeds", "1", "--no-front", "--no-bounds", "--full", "--json")
+    found = json.loads(out)
+    assert all(row["runs"] for row in found["results"])
+    assert found["rank_correlation"] is None or -1 <= found["rank_correlation"]["rho"] <= 1
+    assert run("export", "--study", "sub", "--out", "small", "--pick", "trial=1")[0] == 0
+    kept = json.loads(Path("small/design.json").read_text())["backbone"]
+    assert (kept["img_size"], kept["pool"]) == (32, "avg")
+    code, out, err = run("train", "--config", "small", "--device", "cpu")
+    assert (code, err) == (0, "")
+    assert out.rstrip().endswith("the same")
+    assert run("predict", "small", str(next(Path(folder).rglob("*.png"))))[0] == 0
+
+
 def test_designs_lists_the_known_methods_and_what_they_cost(run: Run) -> None:
     code, out, err = run("designs")
     assert (code, err) == (0, "")
@@ -127,6 +147,9 @@ MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "train what": (["train"], r"give either --design, .* or --config"),
     "train a design": (["train", "--design", "mha:lroa(8)"], r"'lroa'"),
     "designs of what": (["designs", "--backbone", "vit_mni"], r"no model 'vit_mni'"),
+    "pool": (["train", "--design", "linear", "--pool", "men"], r"vit_mini cannot pool by 'men'; its own is token"),
+    "jitter": (["search", "--recipe", "jitter=2"], r"jitter=2\.0 is not from 0 to 1"),
+    "flip": (["search", "--recipe", "flip=perhaps"], r"flip='perhaps' is no bool"),
     "rates": (["evaluate", "--rates", "2"], r"--rates 2 is none of 1, 3, 5"),
     "nothing to evaluate": (["evaluate"], r"no studies in studies"),
     "sampler": (["search", "--sampler", "tpee"], r"no sampler 'tpee'; did you mean tpe"),

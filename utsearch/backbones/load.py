@@ -26,6 +26,7 @@ class Backbone:
         weights: which weights: timm's pretrained tag, a file's name, `vit_mini 1` or `random`.
         model: the timm module; gives pooled features (batch, width).
         img_size: side of the input in pixels.
+        pool: how the features are pooled, where that is not the network's own way.
         mean, std: of the normalisation, per channel.
         operations: by (site, block); block is None for stem and tail.
         depth: number of blocks.
@@ -40,7 +41,9 @@ class Backbone:
         img_size: int,
         mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
         std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+        pool: str | None = None,
     ) -> None:
+        self.pool = pool
         self.name, self.weights, self.img_size = name, weights, img_size
         self.mean, self.std = tuple(mean), tuple(std)
         self.model = model.requires_grad_(False).eval()
@@ -81,6 +84,7 @@ def load_backbone(
     pretrained: bool = True,
     img_size: int | None = None,
     checkpoint: str | Path | None = None,
+    pool: str | None = None,
 ) -> Backbone:
     """Load a frozen backbone.
 
@@ -89,16 +93,19 @@ def load_backbone(
         pretrained: load its weights; False leaves random ones.
         img_size: side of the input in pixels where it shall differ from the model's own.
         checkpoint: a local file of weights instead of those that timm would download.
+        pool: timm's global_pool where it shall differ from the network's own: `token` (CLS) or `avg` (the patches
+            alone; class token and registers are left out) of a ViT, `avg` or `max` of a convolutional network.
 
     Raises:
-        BackboneError: unknown name, no weights, or a network without blocks that can be tuned.
+        BackboneError: unknown name, no weights, no such pooling, or a network without blocks that can be tuned.
     """
     if name == EMBEDDED:
-        return _load_embedded(pretrained, img_size, checkpoint)
+        return _load_embedded(pretrained, img_size, checkpoint, pool)
     import timm
 
     data: Any = timm.data  # untyped
     model = _create(name, pretrained, img_size, checkpoint)
+    _set_pool(model, name, pool)
     config = data.resolve_model_data_config(model)
     built_for = getattr(getattr(model, "patch_embed", None), "img_size", None)  # None: any size, as convolutions take
     size = built_for or ((img_size, img_size) if img_size else config["input_size"][1:])
@@ -106,10 +113,22 @@ def load_backbone(
         raise BackboneError(f"{name} reads {size[0]}×{size[1]} px images; utsearch needs square ones: give an img_size")
     tag = str(model.pretrained_cfg.get("tag", "")) or "default"
     weights = Path(checkpoint).name if checkpoint else (tag if pretrained else "random")
-    return Backbone(name, weights, model, int(size[0]), config["mean"], config["std"])
+    return Backbone(name, weights, model, int(size[0]), config["mean"], config["std"], pool)
 
 
-def _load_embedded(pretrained: bool, img_size: int | None, checkpoint: str | Path | None) -> Backbone:
+def _set_pool(model: Any, name: str, pool: str | None) -> None:
+    """Another pooling, with the trained norm in its place before it."""
+    if pool is None:
+        return
+    own = getattr(model, "global_pool", None)
+    try:
+        model.reset_classifier(0, pool)
+    except (AssertionError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        there = "there are token, avg, avgmax and max"
+        raise BackboneError(f"{name} cannot pool by {pool!r}; its own is {own}, {there}") from error
+
+
+def _load_embedded(pretrained: bool, img_size: int | None, checkpoint: str | Path | None, pool: str | None) -> Backbone:
     from safetensors import SafetensorError
 
     from utsearch.backbones.vit_mini import MEAN, STD, vit_mini
@@ -122,8 +141,9 @@ def _load_embedded(pretrained: bool, img_size: int | None, checkpoint: str | Pat
         raise BackboneError(f"the weights of {EMBEDDED} are missing or damaged: {error}; reinstall utsearch") from error
     if img_size is not None:
         model.set_input_size((img_size, img_size))
+    _set_pool(model, EMBEDDED, pool)
     weights = f"{EMBEDDED} 1" if pretrained else "random"
-    return Backbone(EMBEDDED, weights, model, model.patch_embed.img_size[0], MEAN, STD)
+    return Backbone(EMBEDDED, weights, model, model.patch_embed.img_size[0], MEAN, STD, pool)
 
 
 def _create(name: str, pretrained: bool, img_size: int | None, checkpoint: str | Path | None) -> Any:

@@ -26,6 +26,9 @@ def evaluate(
         bool, typer.Option("--peers", help="Every known method at its largest rank within each new design's size.")
     ] = False,
     rates: Annotated[int, typer.Option(help="Learning rates to try on validation for every design: 1, 3 or 5.")] = 1,
+    full: Annotated[
+        bool, typer.Option("--full", help="On the whole data set, where the study searched on a subset of it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     storage: Storage = None,
     studies: Studies = STUDIES,
@@ -44,7 +47,7 @@ def evaluate(
     from utsearch.errors import UserError
     from utsearch.report.confirmed import confirmed_json, print_confirmed
     from utsearch.search import open_study
-    from utsearch.search.evaluation import FIRST_SEED, best_rates, comparisons
+    from utsearch.search.evaluation import FIRST_SEED, WHOLE_SET, agreement, best_rates, comparisons
     from utsearch.search.evaluation import evaluate as run_evaluation
     from utsearch.training.final import FinalProblem
 
@@ -52,7 +55,9 @@ def evaluate(
         raise UserError(f"--rates {rates} is none of {', '.join(map(str, RATES))}")
     use_threads(threads)
     opened = open_study(study, storage, studies_dir=studies)
-    problem = problem_of(opened, device)
+    if full and not opened.settings["dataset"].get("subset"):
+        raise UserError(f"study {opened.name!r} searched on its whole data set already: leave out --full")
+    problem = problem_of(opened, device, whole=full)
     subjects = _subjects(opened, problem, front=front, top=top, trials=trial or [], designs=design or [])
     subjects = _with_peers(subjects, problem) if peers else subjects
     subjects = [*subjects, _full(problem)] if bounds else subjects
@@ -77,12 +82,20 @@ def evaluate(
         lambda seed: FinalProblem.of(problem, seed),
         lambda o, done, total: say(f"{done}/{total} {o.subject.name}, seed {o.seed}: {100 * o.top1:.1f} % test top-1"),
         lambda s, seed, reason: say(f"{s.name}, seed {seed} failed: {reason}"),
+        place=f"{WHOLE_SET}/" if full else "",
     )
-    pairs = comparisons(found)
+    pairs, ranks = comparisons(found), agreement(found) if full else None
     if as_json:
-        print(json.dumps(confirmed_json(found, pairs), indent=2))
-    else:
-        print_confirmed(found, pairs)
+        print(json.dumps({**confirmed_json(found, pairs), **({"rank_correlation": ranks} if full else {})}, indent=2))
+        return
+    print_confirmed(found, pairs)
+    if ranks is not None:
+        print(
+            f"\nsubset's validation against the whole set's test, {ranks['designs']} designs: "
+            f"Spearman's ρ {ranks['rho']:.2f}, 95 % interval {ranks['low']:.2f} to {ranks['high']:.2f}"
+        )
+    elif full:
+        print("\ntoo few designs that differ to compare their order on the subset and on the whole set")
 
 
 def _subjects(

@@ -1,19 +1,57 @@
 """Open again what a study was made of."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from utsearch.data import Subset
     from utsearch.search import Study
     from utsearch.training import Problem
 
 
-def problem_of(study: "Study", device: str) -> "Problem":
-    """The problem that a study recorded.
+@dataclass(frozen=True)
+class Chosen:
+    """What the options of a command choose to train on."""
+
+    dataset: str
+    backbone: str
+    recipe: str
+    device: str
+    seed: int
+    subset: "Subset"
+    protocol: str | None
+    img_size: int | None
+    pool: str | None
+
+    def open(self) -> "Problem":
+        """Load it; a wrong recipe is found before the data are read."""
+        from utsearch.cli.progress import bar
+        from utsearch.training import Recipe, open_problem
+
+        changed = Recipe.parse(self.recipe)
+        print(f"reading {self.dataset} for {self.backbone} …", flush=True)
+        with bar() as shown:
+            return open_problem(
+                self.dataset,
+                self.backbone,
+                recipe=changed,
+                device=self.device,
+                seed=self.seed,
+                subset=self.subset,
+                protocol=self.protocol,
+                img_size=self.img_size,
+                pool=self.pool,
+                progress=shown,
+            )
+
+
+def problem_of(study: "Study", device: str, *, whole: bool = False) -> "Problem":
+    """The problem that a study recorded; `whole` takes all of its data set where the study has a subset.
 
     Raises:
         StudyError: data, backbone or recipe are not the recorded ones any more; the differences are shown.
     """
-    from utsearch.data import Subset
+    from utsearch.data import WHOLE, Subset
     from utsearch.search.storage import StudyError
     from utsearch.search.study import compare
     from utsearch.training import Recipe, open_problem
@@ -27,11 +65,14 @@ def problem_of(study: "Study", device: str) -> "Problem":
         recipe=recipe,
         device=device,
         seed=settings["seed"],
-        subset=Subset(**settings["dataset"].get("subset", {})),
+        subset=WHOLE if whole else Subset(**settings["dataset"].get("subset", {})),
         protocol=settings["preprocessing"].get("protocol"),
+        img_size=settings["backbone"]["img_size"],
+        pool=settings["backbone"].get("pool"),
     )
-    recorded = {key: value for key, value in settings.items() if key in problem.settings}
-    if differences := compare(recorded, problem.settings):
+    others = ("dataset", "class_names") if whole else ()
+    recorded = {key: value for key, value in settings.items() if key in problem.settings and key not in others}
+    if differences := compare(recorded, {key: problem.settings[key] for key in recorded}):
         raise StudyError(f"study {study.name!r} was made with other settings:\n" + "\n".join(differences))
     return problem
 

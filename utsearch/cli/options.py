@@ -55,7 +55,11 @@ Protocol = Annotated[
     str | None,
     typer.Option(help="vpt (resize 256, crop 224) or timm (the backbone's own evaluation). [default: utsearch's own]"),
 ]
-BackboneName = Annotated[str, typer.Option(help="vit_mini (embedded) or any ViT-like timm model.")]
+BackboneName = Annotated[str, typer.Option(help="vit_mini (embedded) or a timm model with blocks.")]
+ImgSize = Annotated[int | None, typer.Option(min=8, help="Side of its input in pixels. [default: the backbone's own]")]
+Pool = Annotated[
+    str | None, typer.Option(help="Of its features: token (CLS), avg (without registers), max. [default: its own]")
+]
 NewStudyName = Annotated[str | None, typer.Option("--study", help="Its name. [default: dataset-backbone-space]")]
 SamplerName = Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")]
 Seed = Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")]

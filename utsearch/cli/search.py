@@ -14,8 +14,10 @@ from utsearch.cli.options import (
     DatasetName,
     Device,
     Fraction,
+    ImgSize,
     MaxParams,
     NewStudyName,
+    Pool,
     Protocol,
     RecipeText,
     SamplerName,
@@ -32,7 +34,7 @@ from utsearch.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from utsearch.data import Subset
+    from utsearch.cli.opening import Chosen
     from utsearch.search import Budget, Study
     from utsearch.space import Space
     from utsearch.training import Problem
@@ -59,6 +61,8 @@ def search(
     val_shots: ValShots = None,
     subset_seed: SubsetSeed = 0,
     protocol: Protocol = None,
+    img_size: ImgSize = None,
+    pool: Pool = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the study: one per GPU, or the CPU's cores shared out.")
     ] = 1,
@@ -74,7 +78,7 @@ def search(
     from functools import partial
 
     from utsearch.cli.look import print_result
-    from utsearch.cli.opening import use_threads
+    from utsearch.cli.opening import Chosen, use_threads
     from utsearch.cli.workers import run_workers, share, worker_words
     from utsearch.data import Subset
     from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
@@ -88,7 +92,7 @@ def search(
     room = parse_bytes(cache)
     use_threads(threads)
     subset = Subset(classes, shots, fraction, val_shots, subset_seed)
-    problem, chosen = _open(space, dataset, backbone, recipe, device, seed, subset, protocol)
+    problem, chosen = _open(space, Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool))
     problem = with_cache(problem, chosen, room)
     name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{chosen.name}")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
@@ -123,30 +127,14 @@ def _run(opened: "Study", run: "Callable[..., str]", limit: "Budget", started: f
         return None
 
 
-def _open(
-    space: str, dataset: str, backbone: str, recipe: str, device: str, seed: int, subset: "Subset", protocol: str | None
-) -> "tuple[Problem, Space]":
-    """The problem and the space; a wrong space or recipe is found before the data are read."""
+def _open(space: str, chosen: "Chosen") -> "tuple[Problem, Space]":
+    """The problem and the space; a wrong space is found before the data are read."""
     from utsearch.backbones import GROUPS
-    from utsearch.cli.progress import bar
     from utsearch.forms import info
     from utsearch.space import load_space
-    from utsearch.training import Recipe, open_problem
 
     load_space(space, info())
-    changed = Recipe.parse(recipe)
-    print(f"reading {dataset} for {backbone} …", flush=True)
-    with bar() as shown:
-        problem = open_problem(
-            dataset,
-            backbone,
-            recipe=changed,
-            device=device,
-            seed=seed,
-            subset=subset,
-            protocol=protocol,
-            progress=shown,
-        )
+    problem = chosen.open()
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
 
 

@@ -5,7 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utsearch.cli.options import BackboneName, DatasetName, Device, RecipeText, Seed, Threads
+from utsearch.cli.options import (
+    BackboneName,
+    Classes,
+    DatasetName,
+    Device,
+    Fraction,
+    ImgSize,
+    Pool,
+    Protocol,
+    RecipeText,
+    Seed,
+    Shots,
+    SubsetSeed,
+    Threads,
+    ValShots,
+)
 
 if TYPE_CHECKING:
     from utsearch.design import Design
@@ -26,15 +41,23 @@ def train(
     threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Export folder to write.")] = None,
     device: Device = "auto",
+    classes: Classes = None,
+    shots: Shots = None,
+    fraction: Fraction = None,
+    val_shots: ValShots = None,
+    subset_seed: SubsetSeed = 0,
+    protocol: Protocol = None,
+    img_size: ImgSize = None,
+    pool: Pool = None,
 ) -> None:
     """Train one design with the search's own recipe and validate it at every rung.
 
     Example: python cli.py train --design "qkv:lora(8)" --dataset mini-cars --out my-lora
     """
-    from utsearch.cli.opening import use_threads
+    from utsearch.cli.opening import Chosen, use_threads
+    from utsearch.data import Subset
     from utsearch.design import Design
     from utsearch.errors import UserError
-    from utsearch.training import Recipe, open_problem
 
     use_threads(threads)
     if (design is None) == (config is None):
@@ -42,8 +65,9 @@ def train(
     if config is not None:
         _repeat(config, out, device)
         return
-    parsed, changed = Design.parse(design or ""), Recipe.parse(recipe)
-    _train(open_problem(dataset, backbone, recipe=changed, device=device, seed=seed), parsed, seed, out)
+    parsed = Design.parse(design or "")
+    subset = Subset(classes, shots, fraction, val_shots, subset_seed)
+    _train(Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool).open(), parsed, seed, out)
 
 
 def _repeat(config: Path, out: Path | None, device: str) -> None:
@@ -67,6 +91,8 @@ def _repeat(config: Path, out: Path | None, device: str) -> None:
         seed=made["views_seed"],
         subset=Subset(**made["dataset"].get("subset", {})),
         protocol=card.preprocessing.protocol,
+        img_size=card.backbone.img_size,
+        pool=card.backbone.pool,
     )
     _same_data(card, problem)
     top1 = _train(problem, Design.parse(card.design), made["seed"], out, until=card.metrics.epoch).top1

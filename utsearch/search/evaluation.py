@@ -1,6 +1,7 @@
 """The final evaluation: chosen designs retrained over fresh seeds and read on test once, kept with the study."""
 
 import base64
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,11 +17,12 @@ from utsearch.search.protocol import RunLike
 from utsearch.search.record import Record, finished, front_records
 from utsearch.search.storage import StudyError, database_errors
 from utsearch.search.study import Study
-from utsearch.stats import Hits, Paired, holm, interval, paired
+from utsearch.stats import Hits, Paired, holm, interval, paired, rank_correlation, rank_interval
 
 FIRST_SEED = 1000  # fresh: searches take small ones
 FULL = "full"  # the name of full fine-tuning
 PREFIX, RATES = "final/", "rate/"
+WHOLE_SET = "whole"  # where outcomes on the whole set of a study on a subset are kept
 
 
 class FinalRunLike(RunLike, Protocol):
@@ -158,6 +160,8 @@ def evaluate(
     problem_of: Callable[[int], FinalProblemLike],
     on_outcome: Callable[[Outcome, int, int], None] = lambda outcome, done, total: None,
     on_failure: Callable[[Subject, int, str], None] = lambda subject, seed, reason: None,
+    *,
+    place: str = "",
 ) -> list[Result]:
     """Run what the study does not hold yet; every outcome is stored as soon as it is there.
 
@@ -168,8 +172,9 @@ def evaluate(
         problem_of: the final problem of a seed.
         on_outcome: is told each new outcome, how many runs are done, and how many there are.
         on_failure: is told what failed and why; the others go on.
+        place: keeps outcomes on other data than the study's apart from those on its own.
     """
-    stored = {(o.subject.key, o.seed) for o in outcomes(study)}
+    stored = {(o.subject.key, o.seed) for o in outcomes(study, place)}
     total, done = len(subjects) * len(seeds), 0
     for seed in seeds:
         missing = [subject for subject in subjects if (subject.key, seed) not in stored]
@@ -183,10 +188,10 @@ def evaluate(
             except TrainingFailed as error:
                 on_failure(subject, seed, str(error))
                 continue
-            _store(study, outcome, problem)
+            _store(study, outcome, problem, place)
             done += 1
             on_outcome(outcome, done, total)
-    return results(study, subjects, seeds)
+    return results(study, subjects, seeds, place)
 
 
 def best_rates(
@@ -240,7 +245,7 @@ def _run(problem: FinalProblemLike, subject: Subject, seed: int) -> Outcome:
     return Outcome(subject, seed, last.top1, last.balanced, last.loss, last.ece, round(last.seconds, 1), run.correct)
 
 
-def _store(study: Study, outcome: Outcome, problem: FinalProblemLike) -> None:
+def _store(study: Study, outcome: Outcome, problem: FinalProblemLike, place: str) -> None:
     value = {
         **asdict(outcome.subject),
         "seed": outcome.seed,
@@ -258,14 +263,14 @@ def _store(study: Study, outcome: Outcome, problem: FinalProblemLike) -> None:
         },
     }
     with database_errors(study.url):
-        study.optuna.set_user_attr(f"{PREFIX}{outcome.subject.key}/{outcome.seed}", value)
+        study.optuna.set_user_attr(f"{place}{PREFIX}{outcome.subject.key}/{outcome.seed}", value)
 
 
-def outcomes(study: Study) -> list[Outcome]:
-    """All stored outcomes."""
+def outcomes(study: Study, place: str = "") -> list[Outcome]:
+    """All outcomes that are stored at a place, by default those on the study's own data."""
     with database_errors(study.url):
         kept = study.optuna.user_attrs
-    return [_outcome(value) for key, value in sorted(kept.items()) if key.startswith(PREFIX)]
+    return [_outcome(value) for key, value in sorted(kept.items()) if key.startswith(f"{place}{PREFIX}")]
 
 
 def _outcome(value: Mapping[str, Any]) -> Outcome:
@@ -276,16 +281,29 @@ def _outcome(value: Mapping[str, Any]) -> Outcome:
 
 
 def results(
-    study: Study, subjects: Sequence[Subject] | None = None, seeds: Sequence[int] | None = None
+    study: Study, subjects: Sequence[Subject] | None = None, seeds: Sequence[int] | None = None, place: str = ""
 ) -> list[Result]:
     """The stored outcomes by subject, from small to large; of `subjects` and `seeds` only, where given."""
     wanted = None if subjects is None else {subject.key for subject in subjects}
     grouped: dict[str, list[Outcome]] = {}
-    for outcome in outcomes(study):
+    for outcome in outcomes(study, place):
         if (wanted is None or outcome.subject.key in wanted) and (seeds is None or outcome.seed in seeds):
             grouped.setdefault(outcome.subject.key, []).append(outcome)
     found = [Result(rows[0].subject, tuple(sorted(rows, key=lambda o: o.seed))) for rows in grouped.values()]
     return sorted(found, key=lambda result: (result.subject.n_params, result.subject.name))
+
+
+def agreement(found: Sequence[Result]) -> dict[str, float] | None:
+    """How far validation on the subset orders the designs as test on the whole set does: Spearman's ρ.
+
+    None under four designs, or where all are alike.
+    """
+    pairs = [(r.subject.val_top1, r.top1[0]) for r in found if r.subject.val_top1 is not None]
+    rho = rank_correlation([before for before, _ in pairs], [after for _, after in pairs])
+    if len(pairs) < 4 or math.isnan(rho):
+        return None
+    low, high = rank_interval(rho, len(pairs))
+    return {"designs": len(pairs), "rho": rho, "low": low, "high": high}
 
 
 def comparisons(found: Sequence[Result]) -> list[Comparison]:

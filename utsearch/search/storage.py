@@ -130,9 +130,9 @@ def database_errors(url: str) -> Iterator[None]:
     except ArgumentError as error:
         raise StudyError("--storage is no SQLAlchemy URL, such as postgresql+psycopg://user@host/database") from error
     except (ModuleNotFoundError, ImportError) as error:
-        missing = getattr(error, "name", None) or "its driver"
+        missing = f" {error.name}" if error.name else ""
         raise StudyError(
-            f"the driver {missing} for {shown(url)} is not installed; for PostgreSQL: pip install 'utsearch[postgres]'"
+            f"the driver{missing} for {shown(url)} is not installed; for PostgreSQL: pip install 'utsearch[postgres]'"
         ) from error
     except (SQLAlchemyError, sqlite3.Error, OptunaError) as error:
         raise StudyError(f"cannot use the database {shown(url)}: {_first_line(error)}") from error

@@ -69,6 +69,7 @@ class Problem:
                 "weights": backbone.weights,
                 "fingerprint": backbone.fingerprint,
                 "img_size": backbone.img_size,
+                **({"pool": backbone.pool} if backbone.pool else {}),
             },
             "recipe": {
                 **asdict(self.recipe),
@@ -114,7 +115,14 @@ class Problem:
     def material(self) -> Material:
         """The images that every trial reads, on the device."""
         dataset, recipe = self.dataset, self.recipe
-        bank = view_bank(dataset.train, dataset.preprocessing, views=recipe.views, seed=self.seed).to(self.device)
+        bank = view_bank(
+            dataset.train,
+            dataset.preprocessing,
+            views=recipe.views,
+            seed=self.seed,
+            augmentation=recipe.augmentation,
+            device=self.device,
+        )
         val = on_device(dataset.val, dataset.preprocessing, self.device)
         return Material(bank, dataset.train.labels.to(self.device), val)
 
@@ -169,14 +177,17 @@ def open_problem(
     seed: int = 0,
     subset: Subset = WHOLE,
     protocol: str | None = None,
+    img_size: int | None = None,
+    pool: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Problem:
     """Load a backbone and a data set by name and put them on a device.
 
-    `subset` and `protocol` are those of `open_dataset` and `preprocessing_of`; `progress` is told how far decoding is.
+    `subset` and `protocol` are those of `open_dataset` and `preprocessing_of`, `img_size` and `pool` those of
+    `load_backbone`; `progress` is told how far decoding is.
     """
     chosen = choose_device(device)
-    loaded = load_backbone(backbone).to(chosen)
+    loaded = load_backbone(backbone, img_size=img_size, pool=pool).to(chosen)
     config = getattr(loaded.model, "pretrained_cfg", None) or {}
     preprocessing = preprocessing_of(
         protocol, loaded.img_size, crop_pct=config.get("crop_pct"), interpolation=config.get("interpolation")

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from utsearch.data import Augmentation
+from utsearch.data.views import CROPS
 from utsearch.errors import UserError
 
 
@@ -24,7 +26,9 @@ def _not_negative(value: float) -> bool:
 _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("epochs", "views", "batch_size"), (_positive, "at least 1")),
     **dict.fromkeys(("clip",), (_positive, "above 0")),
-    **dict.fromkeys(("weight_decay", "mixup"), (_not_negative, "at least 0")),
+    **dict.fromkeys(("weight_decay", "mixup", "randaugment"), (_not_negative, "at least 0")),
+    "jitter": (lambda value: 0 <= value <= 1, "from 0 to 1"),
+    "crop": (CROPS.__contains__, f"one of {', '.join(CROPS)}"),
     **dict.fromkeys(("warmup", "label_smoothing", "drop_path", "ema"), (_share, "a share from 0 to below 1")),
     "precision": (("auto", "float32", "bfloat16").__contains__, "one of auto, float32, bfloat16"),
     "head_init": (("ridge", "zero").__contains__, "one of ridge, zero"),
@@ -39,6 +43,7 @@ class Recipe:
         epochs: passes over the training images.
         rungs: epochs after which validation is read and the search may stop the trial; the last is `epochs`.
         views: augmented views of each image in the bank; epoch e reads view e mod views.
+        crop, flip, jitter, randaugment: how a view differs from its image, see `utsearch.data.Augmentation`.
         batch_size: images a step.
         tuner_lr: peak learning rate of the tuners.
         head_lr: peak learning rate of the linear head.
@@ -56,6 +61,10 @@ class Recipe:
     epochs: int = 5
     rungs: tuple[int, ...] = (1, 2, 5)
     views: int = 3
+    crop: str = "random"
+    flip: bool = True
+    jitter: float = 0.0
+    randaugment: int = 0
     batch_size: int = 32
     tuner_lr: float = 2e-2
     head_lr: float = 5e-3
@@ -99,13 +108,18 @@ class Recipe:
             if name not in kinds:
                 raise UserError(f"recipe: no field {name!r}; there are {', '.join(kinds)}")
             try:
-                changes[name] = tuple(map(int, value.split("/"))) if kinds[name] is tuple else kinds[name](value)
-            except ValueError as error:
+                changes[name] = _typed(value, kinds[name])
+            except (ValueError, KeyError) as error:
                 raise UserError(f"recipe: {name}={value!r} is no {kinds[name].__name__}") from error
         if "epochs" in changes and "rungs" not in changes:
             shares = (max(1, round(share * changes["epochs"])) for share in (0.2, 0.4, 1.0))
             changes["rungs"] = tuple(sorted({*shares}))
         return cls(**changes)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How the views of the bank differ from their images."""
+        return Augmentation(self.crop, self.flip, self.jitter, self.randaugment)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
@@ -117,3 +131,10 @@ class Recipe:
     def fingerprint(self) -> str:
         """Equal recipes have equal fingerprints, whatever machine they run on."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _typed(value: str, kind: type) -> Any:
+    """A field's value from its text."""
+    if kind is tuple:
+        return tuple(map(int, value.split("/")))
+    return {"true": True, "false": False}[value] if kind is bool else kind(value)
