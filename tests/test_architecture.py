@@ -16,6 +16,7 @@ FLOORS = {
     "report": 5,
     "training": 4,
     "export": 4,
+    "formats": 5,
     "tuning": 3,
     "forms": 2,
     "backbones": 1,

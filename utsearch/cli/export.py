@@ -14,17 +14,25 @@ def export(
     pick: Annotated[
         str, typer.Option(help="best, knee, under=50k (best with at most 50,000 tuner parameters), or trial=7.")
     ] = "best",
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Other formats, each may be given: timm (folded into plain weights), peft, onnx, pt2 (torch.export)."
+        ),
+    ] = None,
     storage: Storage = None,
     studies: Studies = STUDIES,
 ) -> None:
     """Write the best tuner of a study as a folder that loads anywhere.
 
-    Example: python cli.py export --out my-tuner --pick under=5k
+    Example: python cli.py export --out my-tuner --pick under=5k --also timm --also onnx
     """
-    from utsearch.export import write_export
+    from utsearch.export import load, write_export
+    from utsearch.formats import writer
     from utsearch.search import open_study, pick_record
     from utsearch.search.card import card_of
 
+    writers = [writer(name) for name in also or []]
     opened = open_study(study, storage, studies_dir=studies)
     record = pick_record(opened.records(), pick)
     card = card_of(opened, record)
@@ -34,3 +42,5 @@ def export(
         f"wrote {out}: {record.design}, {record.n_params:,} tuner parameters, "
         f"{100 * metrics.val_top1:.1f} ± {100 * metrics.standard_error:.1f} % val top-1 (one seed)"
     )
+    for write in writers:
+        print(f"wrote {write(load(out), out)}")

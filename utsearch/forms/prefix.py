@@ -72,7 +72,7 @@ def _channels(op: Operation) -> int:
 def _heads(rows: Tensor, heads: int, like: Tensor) -> Tensor:
     """(length, heads · head_dim) to (batch, heads, length, head_dim)."""
     split = rows.to(like.dtype).view(len(rows), heads, -1).transpose(0, 1)
-    return split.expand(len(like), -1, -1, -1)
+    return split.expand(like.shape[0], -1, -1, -1)  # not len: it would fix the batch of an exported graph
 
 
 def _widen(mask: Tensor | None, length: int) -> Tensor | None:

@@ -35,7 +35,7 @@ class Prompt(Tuner):
     def prepare(self, x: Tensor, normed: Callable[[Tensor], Tensor]) -> Tensor:
         """(batch, tokens, d) to (batch, tokens + length, d)."""
         rows = normed(self.rows[None]).to(x.dtype)  # once, not for every image
-        return torch.cat([x, rows.expand(len(x), -1, -1)], dim=1)
+        return torch.cat([x, rows.expand(x.shape[0], -1, -1)], dim=1)
 
     @classmethod
     def num_params(cls, op: Operation, rank: int = 0, **options: Any) -> int:

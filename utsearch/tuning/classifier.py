@@ -15,6 +15,17 @@ class Classifier(nn.Module):
         self.head = head
         self._tuned = tuned
 
+    @property
+    def tuned(self) -> Tuned:
+        """The tuners on the backbone.
+
+        Raises:
+            AttributeError: it was made without any.
+        """
+        if self._tuned is None:
+            raise AttributeError("this classifier has no tuners attached")
+        return self._tuned
+
     def forward(self, images: Tensor) -> Tensor:
         """(images, 3, h, w) to logits (images, classes)."""
         return self.head(self.backbone(images))

@@ -157,7 +157,7 @@ class Stack(nn.Module):
         """A term, in training without some of the images."""
         if not (self.training and self.drop_path):
             return term
-        kept = term.new_empty([len(term)] + [1] * (term.ndim - 1)).bernoulli_(1 - self.drop_path)
+        kept = term.new_empty([term.shape[0]] + [1] * (term.ndim - 1)).bernoulli_(1 - self.drop_path)
         return term * kept / (1 - self.drop_path)
 
     def _normed(self, rows: Tensor) -> Tensor:
