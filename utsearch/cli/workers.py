@@ -51,6 +51,8 @@ class Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for errors in self._errors:
+            errors.close()
 
     def alive(self) -> bool:
         """Whether any of them still works."""

@@ -16,9 +16,9 @@ IMPATIENT = 3  # a signal this often is obeyed anywhere: the database may hang
 class Interrupts:
     """While entered, a signal raises KeyboardInterrupt inside `allowed()` and waits outside of it.
 
-    Between taking a trial and training it, and between its last step and its result, an exception would leave the trial
-    running for nobody. Only the main thread is told of signals; elsewhere, and where somebody else handles them
-    already, this changes nothing.
+    An exception between taking a trial and signing it would leave the trial running for nobody, and one in the middle
+    of the database's code may leave a lock taken for ever: so only training is interrupted. Only the main thread is
+    told of signals; elsewhere, and where somebody else handles them already, this changes nothing.
     """
 
     _open: bool = False

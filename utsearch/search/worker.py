@@ -4,7 +4,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,8 +116,7 @@ class _Attempt:
         """The objective: tuner parameters and top-1; raises what tells Optuna how else it ended."""
         try:
             self.trial.set_user_attr("worker", identity())
-            with self.worker.interrupts.allowed():
-                return self._result()
+            return self._result()
         except UpdateFinishedTrialError:
             self.lost = True
             raise
@@ -137,6 +136,7 @@ class _Attempt:
             raise
 
     def _result(self) -> tuple[float, float]:
+        self.worker.interrupts.check()
         resolved = self._resolve()
         self._refuse_too_large(resolved)
         self._refuse_in_training(resolved)
@@ -194,7 +194,7 @@ class _Attempt:
     def _refuse_in_training(self, resolved: ResolvedLike) -> None:
         """Another worker may train the same design just now."""
         key = (resolved.digest, self.worker.seed)
-        rival = rival_of(self.trial, key, lambda: self._others((TrialState.RUNNING,)))
+        rival = rival_of(self.trial, key, lambda: self._others((TrialState.RUNNING,)), sleep=self._sleep)
         if rival is not None:
             reason = f"the same design as trial {rival.number}, which is in training"
             self._keep(status="duplicate", reason=reason)
@@ -211,7 +211,7 @@ class _Attempt:
         rungs: list[dict[str, Any]] = []
         steps = run.rungs()
         try:
-            for rung in steps:
+            while (rung := self._next(steps)) is not None:
                 rungs.append(_plain(rung))
                 self._keep(rungs=rungs)
                 self.worker.on_event(RungReached(self.trial.number, rung))
@@ -225,6 +225,15 @@ class _Attempt:
             if close is not None:
                 close()
         return float(rungs[-1]["top1"])
+
+    def _next(self, steps: Iterator[RungLike]) -> RungLike | None:
+        """Train to the next rung; None after the last."""
+        with self.worker.interrupts.allowed():
+            return next(steps, None)
+
+    def _sleep(self, seconds: float) -> None:
+        self.worker.interrupts.check()
+        time.sleep(seconds)
 
     def _verdict(self, resolved: ResolvedLike, rung: RungLike) -> tuple[str, float] | None:
         """Reason and regret if the trial ends here: it is hopeless, or the time is up."""
