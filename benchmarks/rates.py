@@ -31,10 +31,11 @@ STEPS = (2.0, 0.5)
 LIMITS = (1 / 64, 64.0)
 DESIGNS = {
     "adapter": ("ffn:adapter(2)", "block:adapter(8, insert=parallel)", "mha|ffn:adapter(8)"),
+    "adaptformer": ("ffn:adapter(8, act=relu, init=zero, insert=parallel, read=pre, scale=0.1)",),
     "lora": ("qkv:lora(2)", "qkv:lora(8)", "qkv|fc1:lora(8)@last/2"),
-    "prefix": ("mha:prefix(2)", "mha:prefix(10)"),
+    "prefix": ("mha:prefix(10)", "mha:prefix(2)"),
     "prompt": ("mha:prompt(2)", "mha:prompt(10)"),
-    "ssf": ("block:ssf", "linears|norms|stem|tail:ssf"),
+    "ssf": ("linears|norms|stem|tail:ssf", "block:ssf"),
     "bias": ("linears|norms|stem|tail:bias",),
     "norm": ("norms|tail:norm",),
     "gamma": ("mha|ffn:gamma",),
@@ -53,7 +54,7 @@ DESIGNS = {
 def accuracy(problem: Problem, text: str, factor: float, seed: int) -> float:
     """Top-1 of a design whose forms all learn at `factor` times the recipe's rate; 0 where training diverges."""
     design = Design.parse(text)
-    own = {catalogue()[slot.form].rate for slot in design.slots}
+    own = {catalogue()[slot.form].rate_of(dict(slot.options)) for slot in design.slots}
     if len(own) > 1:
         raise ValueError(f"{text} mixes forms of different rates")
     try:

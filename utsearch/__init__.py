@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from utsearch.errors import UserError
     from utsearch.export import load
     from utsearch.training import open_problem
-    from utsearch.tuning import attach, attached, count
+    from utsearch.tuning import attach, attached, count, merge
 
 __version__ = "0.1.0"
 
@@ -24,10 +24,11 @@ _HOME = {
     "count": "utsearch.tuning",
     "load": "utsearch.export",
     "load_backbone": "utsearch.backbones",
+    "merge": "utsearch.tuning",
     "open_problem": "utsearch.training",
 }
 
-__all__ = ["Design", "UserError", "attach", "attached", "count", "load", "load_backbone", "open_problem"]
+__all__ = ["Design", "UserError", "attach", "attached", "count", "load", "load_backbone", "merge", "open_problem"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,16 @@
 """The recipe's text form and what it refuses."""
 
+import re
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from utsearch.backbones import load_backbone
 from utsearch.errors import UserError
+from utsearch.forms import catalogue
 from utsearch.training import Recipe
+from utsearch.tuning import attached
 
 
 def test_changes_of_the_default() -> None:
@@ -47,3 +52,17 @@ def test_stored_and_read_again() -> None:
     stored = {**asdict(recipe), "rungs": list(recipe.rungs), "fingerprint": recipe.fingerprint}
     assert Recipe.from_dict(stored) == recipe
     assert Recipe.from_dict(stored).fingerprint == recipe.fingerprint
+
+
+def test_the_page_has_the_rate_of_every_form() -> None:
+    page = (
+        (Path(__file__).parents[2] / "docs" / "recipe.md").read_text().split("| forms | factor |")[1].split("\n\n")[0]
+    )
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()[2:]]
+    told = {word: float(factor) for names, factor in rows for word in re.findall(r"[a-z0-9]+", names)}
+    assert {name: form.rate for name, form in catalogue().items()} == {name: told[name] for name in catalogue()}
+
+
+def test_an_adapter_of_small_scale_learns_faster() -> None:
+    with attached(load_backbone(pretrained=False), "ffn:adapter(2, scale=0.1)@0 + mha:adapter(2)@0 + qkv:ssf") as tuned:
+        assert {rate: len(params) for rate, params in tuned.by_rate().items()} == {2.0: 4 + 2 * 6, 0.5: 4}

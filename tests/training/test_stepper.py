@@ -9,6 +9,7 @@ from toy_problem import DESIGN, RECIPE, toy_problem
 
 from utsearch.data import normalise
 from utsearch.design import Design
+from utsearch.forms.adapter import Adapter
 from utsearch.forms.lora import LoRA
 from utsearch.training import Problem, Recipe
 from utsearch.training.stepper import Stepper, parameter_groups, precision_of
@@ -123,15 +124,15 @@ def test_training_memory_knows_where_the_tuners_stand(problem: Problem) -> None:
 
 
 def test_every_form_learns_at_its_own_rate(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LoRA, "rate", 0.5)
+    monkeypatch.setattr(LoRA, "rate", 0.25)
     with attached(problem.backbone, "qkv:lora(2) + ffn:adapter(2)") as tuned:
         model = Classifier(problem.backbone, clone_head(problem.first_head), tuned)
         groups = parameter_groups(model, RECIPE)
         rate_of = {p: group["lr"] for group in groups for p in group["params"]}
         for name, parameter in tuned.named_parameters():
-            assert rate_of[parameter] == RECIPE.tuner_lr * (0.5 if ".lora." in name else 1.0)
+            assert rate_of[parameter] == RECIPE.tuner_lr * (0.25 if ".lora." in name else Adapter.rate)
             decay = next(g["weight_decay"] for g in groups if any(p is parameter for p in g["params"]))
             assert (decay > 0) == (parameter.ndim >= 2)
         assert rate_of[model.head.weight] == RECIPE.head_lr
         assert len(rate_of) == sum(len(group["params"]) for group in groups)
-    assert problem.settings["recipe"]["form_rates"]["lora"] == 0.5
+    assert problem.settings["recipe"]["form_rates"]["lora"] == 0.25

@@ -178,3 +178,11 @@ def test_what_folds_into_another_family_computes_the_same(family: str) -> None:
             for value in tuned.state_dict().values():
                 value += 0.1 * torch.randn_like(value)
             assert largest_difference(network.model, merge(tuned).model, images) < 1e-9
+
+
+def test_an_operation_that_gives_other_positions_than_it_reads_takes_sequential_tuners() -> None:
+    """CaiT's last attention reads all tokens and gives the class token."""
+    model = timm.create_model(
+        "cait_xxs24_224", num_classes=0, img_size=32, embed_dim=24, depth=2, depth_token_only=1, num_heads=2
+    )
+    assert faults(Backbone("cait", "random", without_special_values(model), 32)) == []

@@ -47,7 +47,8 @@ class Tuner(nn.Module):
         bypass: whether it lets no gradient into the operation, so that nothing in there can learn beside it.
         reads_pre: whether `delta` reads the trunk before the norm that feeds the operation.
         gate: the factor on what it changes, or None.
-        rate: its peak learning rate relative to the recipe's, as measured by benchmarks/rates.py (docs/recipe.md).
+        rate: its peak learning rate relative to the recipe's, as measured by benchmarks/rates.py (docs/recipe.md); see
+            `rate_of`.
     """
 
     name: ClassVar[str]
@@ -57,7 +58,7 @@ class Tuner(nn.Module):
     elsewhere: ClassVar[str] = ""
     merges: ClassVar[bool] = False
     bypass: ClassVar[bool] = False
-    rate: ClassVar[float] = 1.0
+    rate: float = 1.0
     stage: Stage = Stage.PARALLEL
     identity: bool = True
     reads_pre: bool = False
@@ -154,7 +155,13 @@ class Tuner(nn.Module):
         kind, own = _split(options)
         tuner: Tuner = form(op, **own) if rank is None else form(op, rank, **own)
         tuner.gate = None if kind == gates.NONE else gates.Gate(kind, op)
+        tuner.rate = cls.rate_of(own)
         return tuner
+
+    @classmethod
+    def rate_of(cls, options: Mapping[str, Any]) -> float:
+        """`rate`, for forms whose rate depends on an option."""
+        return cls.rate
 
     @classmethod
     def count(cls, op: Operation, rank: int | None, options: Mapping[str, Any]) -> int:

@@ -1,6 +1,7 @@
 """Adapters: a bottleneck with a non-linearity."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -25,6 +26,7 @@ class Adapter(Tuner):
     source = "Houlsby et al. 2019, arXiv 1902.00751; AdaptFormer 2205.13535; Adapter+ 2406.06820"
     sites = ("mha", "mixer", "ffn", "block")
     elsewhere = "a bottleneck with a non-linearity stands beside or after a whole branch or block"
+    rate = 0.5
 
     def __init__(
         self,
@@ -66,6 +68,11 @@ class Adapter(Tuner):
     def delta(self, x: Tensor) -> Tensor:
         """(batch, …, d_in or d_out) to (batch, …, d_out)."""
         return torch.as_tensor(self.up(self.dropout(self.act(self.down(self.norm(x)))))) * self.scale
+
+    @classmethod
+    def rate_of(cls, options: Mapping[str, Any]) -> float:
+        """A small scale, as AdaptFormer's 0.1, takes a higher rate."""
+        return 2.0 if abs(options.get("scale", 1.0)) < 0.5 else cls.rate
 
     @classmethod
     def num_params(

@@ -21,6 +21,7 @@ class Bias(Tuner):
     source = "Ben Zaken et al. 2021 (BitFit), arXiv 2106.10199"
     sites = (*LINEARS, "mixer", "conv", *NORM_SITES, "stem", "tail")
     elsewhere = "the bias of a whole branch is that of its last Linear: take proj or fc2"
+    rate = 2.0
     merges = True
     stage = Stage.SCALE
 

@@ -23,6 +23,7 @@ class Convpass(Tuner):
     source = "Jie & Deng 2022, arXiv 2207.07039"
     sites = ("mha", "mixer", "ffn", "block", "conv", *LINEARS)
     elsewhere = "it reads a map, or tokens on a grid, beside an operation on them"
+    rate = 0.5
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ class Gamma(Tuner):
     source = "Xie et al. 2023 (DiffFit), arXiv 2304.06648"
     sites = tuple(site for site in SITES if site != TRUNK)
     elsewhere = "the trunk gives what its last block gives: take that block"
+    rate = 8.0
     merges = True
     stage = Stage.SCALE
 

@@ -21,6 +21,7 @@ class IA3(Tuner):
     source = "Liu et al. 2022, arXiv 2205.05638"
     sites = ("k", "v", "fc2")
     elsewhere = "it scales keys, values and what the last Linear of an MLP reads"
+    rate = 16.0
     merges = True
 
     def __init__(self, op: Operation) -> None:

@@ -22,6 +22,7 @@ class Norm(Tuner):
     source = "Basu et al. 2023 (LN-tune), arXiv 2304.01382"
     sites = (*NORM_SITES, "tail")
     elsewhere = "it tunes the scale and shift of a norm"
+    rate = 4.0
     merges = True
     stage = Stage.WEIGHTS
 

@@ -21,6 +21,7 @@ class SSF(Tuner):
     source = "Lian et al. 2022, arXiv 2210.08823"
     sites = tuple(site for site in SITES if site != TRUNK)
     elsewhere = "the trunk gives what its last block gives: take that block"
+    rate = 2.0
     merges = True
     stage = Stage.SCALE
     identity = False

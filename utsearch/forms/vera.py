@@ -23,6 +23,7 @@ class VeRA(Tuner):
     source = "Kopiczko et al. 2023, arXiv 2310.11454"
     sites = LINEAR_SITES
     elsewhere = "it stands beside a linear map"
+    rate = 4.0
     merges = True
 
     def __init__(self, op: Operation, rank: int, *, scale: float = 0.1) -> None:

@@ -130,8 +130,8 @@ class Stack(nn.Module):
         return self._kept(term if tuner.gate is None else tuner.gate(x) * term)
 
     def _strided(self, x: Tensor) -> Tensor:
-        """The input (batch, …, d_in), channels last, at the positions of the output."""
-        return x if self.stride == 1 else x[:, :: self.stride, :: self.stride]
+        """The input (batch, …, d_in), channels last, at the positions of the output; nobody asks where they differ."""
+        return x if self.stride in (0, 1) else x[:, :: self.stride, :: self.stride]
 
     def _columns(self, tuner: Tuner, y: Tensor) -> Tensor:
         """What a tuner sees of the output: its own columns."""
