@@ -110,7 +110,7 @@ def show(path: Path) -> None:
         best = max(means, key=lambda f: means[f])
         cells = [f"{100 * means[f]:.1f}" if f in means else "–" for f in factors]
         cells = [f"**{cell}**" if f == best else cell for f, cell in zip(factors, cells, strict=True)]
-        print(f"| `{text}` | " + " | ".join(cells) + " |")
+        print(f"| `{text.replace('|', chr(92) + '|')}` | " + " | ".join(cells) + " |")
 
 
 def main() -> None:

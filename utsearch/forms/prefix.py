@@ -21,6 +21,7 @@ class Prefix(Tuner):
     source = "Li & Liang 2021, arXiv 2101.00190; U-Tuning 2303.00690"
     sites = ("mha",)
     elsewhere = "it adds keys and values to an attention"
+    rate = 8.0
     stage = Stage.WEIGHTS
     identity = False
 
