@@ -123,8 +123,10 @@ def writer(name: str) -> Callable[[Loaded, Path], str]:
 
 
 def _tuned(loaded: Loaded) -> Tuned:
+    """An export is always attached, if only to the linear design."""
     model: Any = loaded.model
-    return model.tuned
+    tuned: Tuned = model.tuned
+    return tuned
 
 
 def _bare(loaded: Loaded) -> nn.Module:

@@ -113,6 +113,14 @@ def test_flops_of_a_tuner_that_hands_a_parameter_to_a_frozen_module(problem: Pro
     assert run.cost["flops"] > 0
 
 
+@pytest.mark.parametrize(("design", "folds"), [("linear", 1), ("qkv:lora(2)", 1), ("qkv:lora(2) + mha:prefix(2)", 0)])
+def test_a_run_says_whether_it_merges(problem: Problem, design: str, folds: int) -> None:
+    run = problem.start(Design.parse(design))
+    next(rungs := run.rungs())
+    rungs.close()
+    assert run.cost["mergeable"] == folds
+
+
 def test_training_memory_knows_where_the_tuners_stand(problem: Problem) -> None:
     def memory(text: str) -> float:
         run = problem.start(Design.parse(text))

@@ -33,7 +33,8 @@ class Record:
         reason: why it was stopped or failed.
         seed: of its initial values and order.
         started: when.
-        cost: FLOPs of one image, bytes of a training step, and on CUDA the peak memory; empty where it did not end.
+        cost: FLOPs of one image, bytes of a training step, whether it is mergeable (1 or 0), and on CUDA the peak
+            memory; empty where it did not end.
     """
 
     number: int

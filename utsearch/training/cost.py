@@ -9,13 +9,19 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from utsearch.training.stepper import Stepper
+from utsearch.tuning import merge
 
 
 def cost_of(stepper: Stepper, images: Tensor, labels: Tensor) -> Mapping[str, float]:
-    """FLOPs of one image's forward and bytes of one training step, from one batch that nothing is learnt from."""
+    """FLOPs of one image's forward and bytes of one training step, from one batch that nothing is learnt from.
+
+    `mergeable` is 1 where all tuners fold into the frozen weights: the FLOPs of use are those of the bare network then.
+    """
+    tuned = stepper.model.tuned
     return {
         "flops": forward_flops(stepper.model, images[:1]),
         "memory": training_bytes(stepper, images, labels),
+        "mergeable": float(tuned is None or not merge(tuned).stays),
     }
 
 

@@ -106,7 +106,7 @@ class Run:
         """What the design costs; empty before it trains.
 
         `flops` of one image's forward, `memory` in bytes of a training step beyond the frozen network (see
-        `training_bytes`), and on CUDA `peak_memory` in bytes of the allocator.
+        `training_bytes`), `mergeable` (1 or 0), and on CUDA `peak_memory` in bytes of the allocator.
         """
         device = self._material.bank.device
         peak = {"peak_memory": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}

@@ -16,14 +16,8 @@ class Classifier(nn.Module):
         self._tuned = tuned
 
     @property
-    def tuned(self) -> Tuned:
-        """The tuners on the backbone.
-
-        Raises:
-            AttributeError: it was made without any.
-        """
-        if self._tuned is None:
-            raise AttributeError("this classifier has no tuners attached")
+    def tuned(self) -> Tuned | None:
+        """The tuners on the backbone; None where it was made without any."""
         return self._tuned
 
     def forward(self, images: Tensor) -> Tensor:
