@@ -8,7 +8,7 @@ from utsearch.cli.options import STUDIES, Device, Storage, Studies, StudyName, T
 
 if TYPE_CHECKING:
     from utsearch.search import Study
-    from utsearch.search.evaluation import Subject
+    from utsearch.search.evaluation import Result, Subject
     from utsearch.training import Problem
 
 RATES = {1: (1.0,), 3: (0.5, 1.0, 2.0), 5: (0.25, 0.5, 1.0, 2.0, 4.0)}
@@ -41,13 +41,10 @@ def evaluate(
 
     Example: python cli.py evaluate --front --seeds 5 --peers
     """
-    import json
-
     from utsearch.cli.opening import problem_of, use_threads
     from utsearch.errors import UserError
-    from utsearch.report.confirmed import confirmed_json, print_confirmed
     from utsearch.search import open_study
-    from utsearch.search.evaluation import FIRST_SEED, WHOLE_SET, agreement, best_rates, comparisons
+    from utsearch.search.evaluation import FIRST_SEED, WHOLE_SET, best_rates
     from utsearch.search.evaluation import evaluate as run_evaluation
     from utsearch.training.final import FinalProblem
 
@@ -84,6 +81,16 @@ def evaluate(
         lambda s, seed, reason: say(f"{s.name}, seed {seed} failed: {reason}"),
         place=f"{WHOLE_SET}/" if full else "",
     )
+    _tell(found, full=full, as_json=as_json)
+
+
+def _tell(found: "list[Result]", *, full: bool, as_json: bool) -> None:
+    """Tables or JSON, and after `--full` how far the order of the designs is kept."""
+    import json
+
+    from utsearch.report.confirmed import confirmed_json, print_confirmed
+    from utsearch.search.evaluation import agreement, comparisons
+
     pairs, ranks = comparisons(found), agreement(found) if full else None
     if as_json:
         print(json.dumps({**confirmed_json(found, pairs), **({"rank_correlation": ranks} if full else {})}, indent=2))
