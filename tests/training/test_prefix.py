@@ -10,6 +10,7 @@ from toy_problem import RECIPE, toy_problem
 from utsearch.backbones import Backbone
 from utsearch.design import Design
 from utsearch.training import Problem
+from utsearch.training.device import place
 from utsearch.training.prefix import PrefixCache, Replay, first_tuned
 from utsearch.tuning import attached, resolve
 
@@ -144,3 +145,17 @@ def test_a_network_that_does_not_replay_exactly_gets_no_cache_and_a_notice() -> 
     cache = PrefixCache(backbone, bank, bank[0], (1, 2), budget=LARGE)
     assert cache.cuts == ()
     assert cache.notice == "odd does not give the same when blocks are replayed: no prefix cache"
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_convnext"])
+def test_convolutional_networks_with_their_channels_last_give_the_same_bits_too(plain: Problem, name: str) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=0)
+    backbone = place(Backbone(name, "random", model, 64), torch.device("cpu"))
+    problem = replace(plain, backbone=backbone)
+    design = Design.parse(f"block:adapter(2)@{backbone.depth - 1}")
+    cached = with_cache(problem)
+    assert cached.prefixes is not None
+    assert cached.prefixes.cuts, cached.prefixes.notice
+    with_images, with_activations = ([(r.top1, r.loss) for r in p.start(design).rungs()] for p in (problem, cached))
+    assert with_images == with_activations

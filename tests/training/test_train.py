@@ -128,3 +128,27 @@ def test_schedule_rises_then_falls_to_nothing() -> None:
 def test_unknown_device_is_one_line() -> None:
     with pytest.raises(UserError, match="no device 'banana' here"):
         choose_device("banana")
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_compiled_step_learns_the_same(cached: bool) -> None:
+    problem = replace(toy_problem(), cache=10**9 if cached else 0)
+    design = Design.parse("qkv:lora(4)@3-5 + ffn:adapter(4)@3-5")
+    plain, compiled = (list(p.start(design).rungs()) for p in (problem, replace(problem, compiler="aot_eager")))
+    assert [r.loss for r in compiled] == pytest.approx([r.loss for r in plain], rel=1e-4)
+
+
+def test_more_designs_than_dynamo_keeps_are_all_compiled() -> None:
+    from torch._dynamo.utils import counters
+
+    problem = replace(toy_problem(), compiler="aot_eager")
+    for rank in range(1, 11):  # its limit is 8
+        counters.clear()
+        next(problem.start(Design.parse(f"ffn:adapter({rank})@5")).rungs())
+        assert counters["stats"]["unique_graphs"], f"design {rank} was not compiled"
+
+
+def test_what_cannot_be_compiled_is_told_in_a_line() -> None:
+    run = replace(toy_problem(), compiler="no-such-compiler").start(DESIGN)
+    with pytest.raises(TrainingFailed, match=r"leave out --compile"):
+        next(run.rungs())

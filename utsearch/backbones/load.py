@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from utsearch.backbones.operation import BackboneError, Operation
+from utsearch.backbones.operation import BackboneError, Layout, Operation
 from utsearch.backbones.probe import probe
 from utsearch.backbones.sites import SITES
 
@@ -57,6 +57,11 @@ class Backbone:
         """The sites this network has in some block, or around the blocks."""
         present = {site for site, _ in self.operations}
         return tuple(site for site in SITES if site in present)
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether its blocks read maps with the channels first, (batch, channels, height, width)."""
+        return self.operations["block", 0].layout is Layout.NCHW
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from utsearch.training import Problem
 
 
+COMPILER = "inductor"  # torch.compile's own default
+
+
 @dataclass(frozen=True)
 class Chosen:
     """What the options of a command choose to train on."""
@@ -22,6 +25,8 @@ class Chosen:
     protocol: str | None
     img_size: int | None
     pool: str | None
+    compiled: bool = False
+    decoders: int | None = None
 
     def open(self) -> "Problem":
         """Load it; a wrong recipe is found before the data are read."""
@@ -41,6 +46,8 @@ class Chosen:
                 protocol=self.protocol,
                 img_size=self.img_size,
                 pool=self.pool,
+                compiler=COMPILER if self.compiled else "",
+                decoders=self.decoders,
                 progress=shown,
             )
 
@@ -69,6 +76,7 @@ def problem_of(study: "Study", device: str, *, whole: bool = False) -> "Problem"
         protocol=settings["preprocessing"].get("protocol"),
         img_size=settings["backbone"]["img_size"],
         pool=settings["backbone"].get("pool"),
+        compiler=settings["machine"].get("compiler", ""),
     )
     others = ("dataset", "class_names") if whole else ()
     recorded = {key: value for key, value in settings.items() if key in problem.settings and key not in others}

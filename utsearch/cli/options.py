@@ -80,4 +80,14 @@ RecipeText = Annotated[
         "their values: docs/recipe.md.",
     ),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Compile every design's step with torch.compile: worth its half minute a trial where trials take many.",
+    ),
+]
+Decoders = Annotated[
+    int | None, typer.Option("--decoders", min=1, help="Images decoded at once. [default: one for each processor]")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch. [default: torch's own choice]")]

@@ -11,7 +11,9 @@ from utsearch.cli.options import (
     BudgetText,
     Cache,
     Classes,
+    Compile,
     DatasetName,
+    Decoders,
     Device,
     Fraction,
     ImgSize,
@@ -63,6 +65,8 @@ def search(
     protocol: Protocol = None,
     img_size: ImgSize = None,
     pool: Pool = None,
+    compiled: Compile = False,
+    decoders: Decoders = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the study: one per GPU, or the CPU's cores shared out.")
     ] = 1,
@@ -92,7 +96,9 @@ def search(
     room = parse_bytes(cache)
     use_threads(threads)
     subset = Subset(classes, shots, fraction, val_shots, subset_seed)
-    problem, chosen = _open(space, Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool))
+    problem, chosen = _open(
+        space, Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool, compiled, decoders)
+    )
     problem = with_cache(problem, chosen, room)
     name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{chosen.name}")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)

@@ -8,7 +8,9 @@ import typer
 from utsearch.cli.options import (
     BackboneName,
     Classes,
+    Compile,
     DatasetName,
+    Decoders,
     Device,
     Fraction,
     ImgSize,
@@ -49,6 +51,8 @@ def train(
     protocol: Protocol = None,
     img_size: ImgSize = None,
     pool: Pool = None,
+    compiled: Compile = False,
+    decoders: Decoders = None,
 ) -> None:
     """Train one design with the search's own recipe and validate it at every rung.
 
@@ -67,7 +71,12 @@ def train(
         return
     parsed = Design.parse(design or "")
     subset = Subset(classes, shots, fraction, val_shots, subset_seed)
-    _train(Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool).open(), parsed, seed, out)
+    _train(
+        Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool, compiled, decoders).open(),
+        parsed,
+        seed,
+        out,
+    )
 
 
 def _repeat(config: Path, out: Path | None, device: str) -> None:

@@ -29,6 +29,7 @@ class Decoder:
         fingerprint: of the data set, for the key of the cache.
         cache: where large splits are kept.
         progress: told now and then.
+        workers: images at once; None for the processors that this process may use.
     """
 
     source: Source
@@ -36,6 +37,7 @@ class Decoder:
     fingerprint: str
     cache: Cache
     progress: Progress | None = None
+    workers: int | None = None
 
     def __call__(self, samples: Sequence[Sample], part: str) -> Split:
         """Decode a split; raises DataError that names the first file that cannot be read."""
@@ -56,7 +58,8 @@ class Decoder:
         def one(i: int) -> None:
             out[i] = read_image(self.source, names[i], self.preprocessing)
 
-        workers = ThreadPoolExecutor(n_workers())  # Pillow decodes and resizes outside of the interpreter's lock
+        # Pillow decodes and resizes outside of the interpreter's lock.
+        workers = ThreadPoolExecutor(self.workers or n_workers())
         try:
             tasks = [workers.submit(one, i) for i in range(len(names))]
             for done, task in enumerate(as_completed(tasks), 1):

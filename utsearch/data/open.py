@@ -22,6 +22,7 @@ def open_dataset(
     subset: Subset = WHOLE,
     preprocessing: Preprocessing | None = None,
     progress: Progress | None = None,
+    decoders: int | None = None,
 ) -> Dataset:
     """Open a data set, decoded for a network of `img_size` pixels.
 
@@ -33,6 +34,7 @@ def open_dataset(
         subset: the classes and images to keep; val and test keep the same classes.
         preprocessing: of a protocol (`preprocessing_of`); None for the default.
         progress: told how far decoding is.
+        decoders: images decoded at once; None for the processors that this process may use.
 
     Raises:
         DataError: no such set or folder, a wrong layout, a class without images in train, or an unreadable file.
@@ -44,7 +46,7 @@ def open_dataset(
     listing = restrict(complete(read(name), seed=seed), subset)
     chosen = preprocessing or default_preprocessing(img_size)
     print_ = fingerprint(listing)
-    decode = Decoder(listing.source, chosen, print_, Cache.default(), progress)
+    decode = Decoder(listing.source, chosen, print_, Cache.default(), progress, decoders)
     return Dataset(
         name=name if ":" in name else listing.where,
         class_names=listing.class_names,

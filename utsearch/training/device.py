@@ -2,6 +2,7 @@
 
 import torch
 
+from utsearch.backbones import Backbone
 from utsearch.errors import UserError
 
 
@@ -20,3 +21,12 @@ def choose_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"no device {name!r} here ({reason}); try --device auto or --device cpu") from error
     return device
+
+
+def place(backbone: Backbone, device: torch.device) -> Backbone:
+    """Move a backbone to a device in the memory format that is faster there; returns itself.
+
+    Maps with their channels last cost 0.76 to 0.98 of a step in convolutional networks on a CPU (docs/recipe.md).
+    """
+    backbone.to(device)
+    return backbone.to(memory_format=torch.channels_last) if backbone.convolutional else backbone

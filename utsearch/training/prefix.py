@@ -31,12 +31,18 @@ class Prefix:
         bank: (views, images, …).
         val: (images, …).
         dtype: in which the network computed them.
+        strides: how it laid them out in memory, so that what follows computes the same bits.
     """
 
     cut: int
     bank: Tensor
     val: Tensor
     dtype: torch.dtype
+    strides: torch.memory_format = torch.contiguous_format
+
+    def restore(self, stored: Tensor) -> Tensor:
+        """Some of them as the network gave them."""
+        return stored.to(self.dtype).contiguous(memory_format=self.strides)
 
 
 def first_tuned(resolved: Resolved, backbone: Backbone) -> int:
@@ -175,7 +181,11 @@ class PrefixCache:
             self._on_fill((number + 1) / len(batches))
         self._prefixes = {
             cut: Prefix(
-                cut, full[: views * images].unflatten(0, (views, images)), full[views * images :], like[cut].dtype
+                cut,
+                full[: views * images].unflatten(0, (views, images)),
+                full[views * images :],
+                like[cut].dtype,
+                _strides(like[cut]),
             )
             for cut, full in room.items()
         }
@@ -185,7 +195,8 @@ class PrefixCache:
 
     def _empty(self, n: int, like: Tensor) -> Tensor:
         try:
-            return like.new_empty((n, *like.shape[1:]))
+            shape = (n, *like.shape[1:])
+            return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=_strides(like))
         except (RuntimeError, MemoryError) as error:
             raise UserError(
                 f"no memory for the prefix cache ({error}); give a smaller --cache, or --no-cache"
@@ -213,3 +224,10 @@ class PrefixCache:
 
     def _images(self, pixels: Tensor) -> Tensor:
         return normalise(pixels, self._backbone.mean, self._backbone.std)
+
+
+def _strides(activations: Tensor) -> torch.memory_format:
+    """The memory format of one image's activations (1, …)."""
+    maps = activations.ndim == 4 and not activations.is_contiguous()
+    last = maps and activations.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format

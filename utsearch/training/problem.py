@@ -14,7 +14,7 @@ from utsearch.backbones import Backbone, load_backbone
 from utsearch.data import WHOLE, Dataset, Subset, open_dataset, preprocessing_of, view_bank
 from utsearch.design import Design
 from utsearch.forms import catalogue
-from utsearch.training.device import choose_device
+from utsearch.training.device import choose_device, place
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.metrics import measure
 from utsearch.training.prefix import PrefixCache, first_tuned
@@ -33,7 +33,8 @@ class Problem:
 
     `seed` decides the view bank, which all trials share; the seed given to `start` decides initial values and order.
     With `cache` bytes, activations before the first tuned block are kept for `cuts` (by default the last ones), and
-    every trial starts from them; its results are the same.
+    every trial starts from them; its results are the same. `compiler` is a backend of torch.compile for the steps of
+    every trial, empty for none.
     """
 
     backbone: Backbone
@@ -43,6 +44,7 @@ class Problem:
     seed: int = 0
     cache: int = 0
     cuts: tuple[int, ...] | None = None
+    compiler: str = ""
     on_fill: Callable[[float], None] = field(default=lambda share: None, compare=False)
 
     @property
@@ -79,7 +81,8 @@ class Problem:
             },
             "seed": self.seed,
             "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
-            "machine": {"device": str(self.device), "processor": platform.machine(), "system": platform.system()},
+            "machine": {"device": str(self.device), "processor": platform.machine(), "system": platform.system()}
+            | ({"compiler": self.compiler} if self.compiler else {}),
         }
 
     @property
@@ -165,7 +168,7 @@ class Problem:
         """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for."""
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
         prefix = None if self.prefixes is None else self.prefixes.at(self.first_tuned(design))
-        return Run(self.backbone, design, self.material, self.first_head, recipe, seed, prefix)
+        return Run(self.backbone, design, self.material, self.first_head, recipe, seed, prefix, self.compiler)
 
 
 def open_problem(
@@ -179,20 +182,28 @@ def open_problem(
     protocol: str | None = None,
     img_size: int | None = None,
     pool: str | None = None,
+    compiler: str = "",
+    decoders: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Problem:
     """Load a backbone and a data set by name and put them on a device.
 
     `subset` and `protocol` are those of `open_dataset` and `preprocessing_of`, `img_size` and `pool` those of
-    `load_backbone`; `progress` is told how far decoding is.
+    `load_backbone`; `decoders` is how many images are decoded at once (None: one a processor) and `progress` is told
+    how far that is.
     """
     chosen = choose_device(device)
-    loaded = load_backbone(backbone, img_size=img_size, pool=pool).to(chosen)
+    loaded = place(load_backbone(backbone, img_size=img_size, pool=pool), chosen)
     config = getattr(loaded.model, "pretrained_cfg", None) or {}
     preprocessing = preprocessing_of(
         protocol, loaded.img_size, crop_pct=config.get("crop_pct"), interpolation=config.get("interpolation")
     )
     data = open_dataset(
-        dataset, img_size=loaded.img_size, subset=subset, preprocessing=preprocessing, progress=progress
+        dataset,
+        img_size=loaded.img_size,
+        subset=subset,
+        preprocessing=preprocessing,
+        progress=progress,
+        decoders=decoders,
     )
-    return Problem(loaded, data, recipe or Recipe(), chosen, seed)
+    return Problem(loaded, data, recipe or Recipe(), chosen, seed, compiler=compiler)

@@ -68,12 +68,12 @@ class Activations:
     def batch(self, epoch: int, chosen: Tensor) -> Tensor:
         """What the model takes after this; it is to be called before the next batch."""
         bank = self.prefix.bank
-        return self.replay.feed(bank[epoch % len(bank), chosen].to(self.prefix.dtype))
+        return self.replay.feed(self.prefix.restore(bank[epoch % len(bank), chosen]))
 
     def val(self) -> Iterator[Tensor]:
         """The same for validation."""
         for activations in self.prefix.val.split(EVALUATION_BATCH):
-            yield self.replay.feed(activations.to(self.prefix.dtype))
+            yield self.replay.feed(self.prefix.restore(activations))
 
 
 @contextmanager

@@ -67,9 +67,10 @@ class Run:
         recipe: Recipe,
         seed: int,
         prefix: Prefix | None = None,
+        compiler: str = "",
     ) -> None:
         self._backbone, self._design, self._material, self._head = backbone, design, material, head
-        self._recipe, self._seed, self._prefix = recipe, seed, prefix
+        self._recipe, self._seed, self._prefix, self._compiler = recipe, seed, prefix, compiler
         self._precision = precision_of(recipe, material.bank.device)
         self._state: dict[str, Tensor] = {}
         self._cost: Mapping[str, float] = {}
@@ -79,11 +80,14 @@ class Run:
         """Train, yielding at each rung of the recipe; closing the generator gives the backbone back untouched.
 
         Raises:
-            TrainingFailed: the loss is not finite, or the device has no memory left.
+            TrainingFailed: the loss is not finite, the device has no memory left, or the network cannot be compiled.
         """
         try:
             yield from self._train()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if _is_compilers(error):
+                why = str(error).strip().splitlines()[0]
+                raise TrainingFailed(f"torch.compile cannot do this one ({why}): leave out --compile") from error
             if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
                 raise
             raise TrainingFailed(f"out of memory on {self._material.bank.device}: try a smaller batch") from error
@@ -119,6 +123,9 @@ class Run:
         with self._model() as model:
             stepper = Stepper(model, self._recipe, len(self._material.labels), self._precision)
             self._cost = self._measure(stepper)
+            if self._compiler:
+                torch.compiler.reset()  # the graphs of the last design would count against dynamo's limit
+                model.compile(backend=self._compiler)
             yield from self._epochs(stepper, started)
 
     def _epochs(self, stepper: Stepper, started: float) -> Iterator[Rung]:
@@ -183,6 +190,11 @@ def _own_randomness(device: torch.device, seed: int, epoch: int) -> Iterator[Non
 def _is_out_of_memory(error: RuntimeError) -> bool:
     """The CPU's allocator raises a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _is_compilers(error: BaseException) -> bool:
+    """Torch's compiler is loaded where it is used, and its errors with it."""
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
 
 
 def epoch_order(n: int, *, seed: int, epoch: int) -> Tensor:
