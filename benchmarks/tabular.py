@@ -42,6 +42,7 @@ create table if not exists about (key text primary key, value text not null);
 create table if not exists designs (
     digest text primary key, design text not null, name text, in_space integer not null, n_params integer not null,
     first_tuned integer not null);
+create table if not exists texts (text text primary key, digest text not null);
 create table if not exists curves (
     digest text not null, seed integer not null, epoch integer not null, top1 real not null, loss real not null,
     balanced real not null, ece real not null, seconds real not null, primary key (digest, seed, epoch));
@@ -138,11 +139,12 @@ def make(path: Path, seeds: int, worker: int, workers: int) -> None:
 def note(table: sqlite3.Connection, problem: Problem, space: Space, designs: list[Any]) -> None:
     """The designs and what made the table."""
     about = {
-        "command": " ".join(["python", *sys.argv[:1]]),
+        "command": "python benchmarks/tabular.py",
         "space": space.text,
         "settings": problem.settings,
         "floor": problem.floor,
         "n_head": problem.n_head,
+        "depth": problem.depth,
         "machine": f"{platform.machine()}, one thread a run",
         "versions": {name: version(name) for name in ("utsearch", "torch", "timm")},
     }
@@ -154,6 +156,8 @@ def note(table: sqlite3.Connection, problem: Problem, space: Space, designs: lis
             for name, inside, r in designs
         ]
         table.executemany("insert or replace into designs values (?, ?, ?, ?, ?, ?)", rows)
+        texts = {str(design): problem.resolve(design).digest for design in enumerate_space(space, problem.depth)}
+        table.executemany("insert or replace into texts values (?, ?)", texts.items())
 
 
 def show(path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "utsearch"
 FLOORS = {
-    "__main__": 7,
-    "cli": 6,
+    "__main__": 8,
+    "cli": 7,
+    "tabular": 6,
     "search": 5,
     "report": 5,
     "training": 4,

@@ -12,7 +12,6 @@ from utsearch.errors import UserError
 from utsearch.search import (
     SAMPLERS,
     Budget,
-    RegretRule,
     RungReached,
     SearchEnded,
     Study,
@@ -24,6 +23,7 @@ from utsearch.search import (
     prepare,
     search,
 )
+from utsearch.search.stopping import RegretRule
 
 
 def statuses(study: Study) -> Counter[str]:

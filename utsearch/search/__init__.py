@@ -23,18 +23,19 @@ from utsearch.search.record import (
 )
 from utsearch.search.samplers import NAMES as SAMPLERS
 from utsearch.search.samplers import make_sampler
-from utsearch.search.stopping import RegretRule
+from utsearch.search.stopping import DEFAULT_RULE, RULES, Rule, make_rule
 from utsearch.search.storage import StudyError, database_errors, quiet
-from utsearch.search.study import FREE, Study, exists, note_session, open_study, start_or_resume
+from utsearch.search.study import FREE, Study, exists, note_session, open_study, start_or_resume, unstored_study
 from utsearch.search.worker import Worker
 from utsearch.space import Space, SpaceError
 
 __all__ = [
+    "RULES",
     "SAMPLERS",
     "Budget",
     "Event",
     "Record",
-    "RegretRule",
+    "Rule",
     "RungReached",
     "SearchEnded",
     "Study",
@@ -42,6 +43,7 @@ __all__ = [
     "TrialEnded",
     "TrialStarted",
     "front_records",
+    "make_rule",
     "note_search",
     "open_study",
     "parse_bytes",
@@ -50,6 +52,7 @@ __all__ = [
     "prepare",
     "record_of",
     "search",
+    "unstored",
 ]
 
 
@@ -68,9 +71,7 @@ def prepare(
         SpaceError: a form of the space cannot stand on this backbone.
     """
     _check_on_backbone(problem, space)
-    scale = None
-    if not exists(study_name, storage_url, studies_dir):
-        scale = Scale(space.hypervolume.p0, space.hypervolume.p_max, min(problem.floor, 0.999))
+    scale = None if exists(study_name, storage_url, studies_dir) else _scale(problem, space)
     study = start_or_resume(
         study_name, problem.settings, space, scale, storage_url=storage_url, studies_dir=studies_dir, on_stale=on_stale
     )
@@ -78,6 +79,14 @@ def prepare(
         study.optuna.set_user_attr("depth", problem.depth)
         recover(study.optuna)
         enqueue_known(study.optuna, problem, space)
+    return study
+
+
+def unstored(problem: ProblemLike, space: Space) -> Study:
+    """A study in memory with the baselines queued: for simulations, where nothing needs to be kept."""
+    study = unstored_study(problem.settings, space, _scale(problem, space))
+    study.optuna.set_user_attr("depth", problem.depth)
+    enqueue_known(study.optuna, problem, space)
     return study
 
 
@@ -90,7 +99,7 @@ def search(
     sampler: str = "tpe",
     seed: int = 0,
     max_params: int | None = None,
-    rule: RegretRule | None = None,
+    rule: Rule | None = DEFAULT_RULE,
     on_event: Callable[[Event], None] = lambda event: None,
     started: float | None = None,
     until: int | None = None,
@@ -107,7 +116,7 @@ def search(
         sampler: one of `SAMPLERS`.
         seed: of the sampler and of every trial.
         max_params: designs with more tuner parameters are not trained.
-        rule: of early stopping; None for `RegretRule()`.
+        rule: of early stopping; None trains every design to the end.
         on_event: is told what happens.
         started: `time.monotonic()` from which a budget of time counts.
         until: for workers that share a budget: how many counted trials the study shall have in the end.
@@ -128,7 +137,7 @@ def search(
         max_params=max_params,
         until=until,
         orphaned=orphaned,
-        rule=rule or RegretRule(),
+        rule=rule,
         on_event=on_event,
         started=time.monotonic() if started is None else started,
     )
@@ -140,6 +149,10 @@ def note_search(problem: ProblemLike, study: Study, **asked: Any) -> None:
     """Add this session to the study's history: what was asked for, where, by which command and with which versions."""
     made_by = {key: problem.settings[key] for key in FREE if key in problem.settings}
     note_session(study, **asked, trials_before=len(study.records()), **made_by)
+
+
+def _scale(problem: ProblemLike, space: Space) -> Scale:
+    return Scale(space.hypervolume.p0, space.hypervolume.p_max, min(problem.floor, 0.999))
 
 
 def _check_on_backbone(problem: ProblemLike, space: Space) -> None:

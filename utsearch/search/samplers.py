@@ -1,12 +1,13 @@
 """Samplers by name, told the space's parameters beforehand."""
 
+import copy
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from utsearch.errors import UserError
@@ -17,6 +18,8 @@ OUTSIDE = "outside"  # user attribute of a trial whose design the space cannot e
 _MAKERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
     "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
+    "nsga3": lambda seed: NSGAIIISampler(seed=seed, population_size=20),
+    "gp": lambda seed: GPSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
     "qmc": lambda seed: QMCSampler(seed=seed, scramble=True),
 }
@@ -47,7 +50,7 @@ class FlatSampler(BaseSampler):
     """Another sampler, over parameters that are known from the start and not inferred from the trials.
 
     Inference takes the parameters that all trials share: a single baseline from outside the space, which has none,
-    would leave nothing to model. Such trials are kept from the sampler here.
+    would leave nothing to model. Such trials are kept from the sampler here; GPSampler fails on one.
     """
 
     def __init__(self, inner: BaseSampler, space: Mapping[str, BaseDistribution]) -> None:
@@ -61,13 +64,13 @@ class FlatSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Ask the inner sampler, unless the trial is from outside."""
-        return self._inner.sample_relative(study, trial, search_space) if search_space else {}
+        return self._inner.sample_relative(_inside(study), trial, search_space) if search_space else {}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """What the inner sampler left open, as the random start of TPE."""
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+        return self._inner.sample_independent(_inside(study), trial, param_name, param_distribution)
 
     def reseed_rng(self) -> None:
         """Pass on."""
@@ -80,6 +83,17 @@ class FlatSampler(BaseSampler):
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Pass on."""
         self._inner.after_trial(study, trial, state, values)
+
+
+def _inside(study: Study) -> Study:
+    """The study as it would be without the trials from outside the space."""
+    view = copy.copy(study)
+
+    def get(*args: Any, **options: Any) -> list[FrozenTrial]:
+        return [t for t in study._get_trials(*args, **options) if OUTSIDE not in t.user_attrs]
+
+    view._get_trials = view.get_trials = get  # type: ignore[method-assign]  # samplers read through the former
+    return view
 
 
 def _distribution(choices: tuple[Any, ...]) -> BaseDistribution:

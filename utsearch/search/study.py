@@ -120,15 +120,27 @@ def start_or_resume(
         except DuplicatedStudyError:
             created = optuna.load_study(study_name=name, storage=storage)
         if "settings" not in created.user_attrs and scale is not None:  # also after a crash between these lines
-            created.set_user_attr("space_text", space.text)
-            created.set_user_attr("scale", scale.to_dict())
-            created.set_user_attr("settings", recorded)
+            _describe(created, recorded, space, scale)
     study = Study(name, url, studies_dir, created)
     if differences := compare(study.settings, recorded):
         raise StudyError(
             f"study {name!r} was made with other settings; use them, or another --study:\n" + "\n".join(differences)
         )
     return study
+
+
+def unstored_study(settings: Mapping[str, Any], space: Space, scale: Scale) -> Study:
+    """A study in memory, gone with the process."""
+    with quiet():
+        created = optuna.create_study(directions=DIRECTIONS)
+    _describe(created, settings, space, scale)
+    return Study("unstored", "memory", Path(), created)
+
+
+def _describe(created: optuna.Study, settings: Mapping[str, Any], space: Space, scale: Scale) -> None:
+    created.set_user_attr("space_text", space.text)
+    created.set_user_attr("scale", scale.to_dict())
+    created.set_user_attr("settings", settings)  # last: a study that has them is whole
 
 
 def exists(name: str, storage_url: str | None, studies_dir: Path) -> bool:

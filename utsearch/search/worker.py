@@ -21,7 +21,7 @@ from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLik
 from utsearch.search.queue import GIVEN, TIME_UP, give_back, recover
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
 from utsearch.search.samplers import OUTSIDE
-from utsearch.search.stopping import RegretRule
+from utsearch.search.stopping import DEFAULT_RULE, Observed, Rule
 from utsearch.search.storage import StudyError, database_errors
 from utsearch.search.study import Study
 from utsearch.space import Space
@@ -45,7 +45,7 @@ class Worker:
     seed: int = 0
     max_params: int | None = None
     until: int | None = None
-    rule: RegretRule | None = field(default_factory=RegretRule)
+    rule: Rule | None = DEFAULT_RULE
     on_event: Callable[[Event], None] = lambda event: None
     clock: Callable[[], float] = time.monotonic
     started: float | None = None
@@ -181,8 +181,7 @@ class _Attempt:
 
     def _repeat(self, known: FrozenTrial) -> tuple[float, float]:
         kept = known.user_attrs
-        if kept["status"] == "stopped":
-            self.trial.set_constraint("stopped", _constraint(known))
+        self.trial.set_constraint("stopped", _constraint(known) if kept["status"] == "stopped" else 0.0)
         self._keep(status="duplicate", rungs=kept["rungs"], reason=f"the same design as trial {known.number}")
         return known.values[0], known.values[1]
 
@@ -242,20 +241,16 @@ class _Attempt:
             return TIME_UP, 1.0
         if worker.rule is None or "baseline" in self.trial.user_attrs:
             return None
-        others = [
-            (t.user_attrs["n_params"], t.user_attrs["rungs"][rung.index]["top1"])
-            for t in self._others((TrialState.COMPLETE, TrialState.RUNNING))
-            if len(t.user_attrs.get("rungs", ())) > rung.index and t.user_attrs.get("status") != "duplicate"
-        ]
-        decision = worker.rule.decide((resolved.n_params, rung.top1), rung.standard_error, others)
+        own = _observed(self._frozen())
+        others = self._others((TrialState.COMPLETE, TrialState.RUNNING))
+        decision = worker.rule.decide(own, [_observed(t) for t in others if _is_own_training(t)])
         return None if decision.go_on else (decision.reason, decision.regret)
 
     def _finish(self, run: RunLike, status: str, reason: str | None = None, regret: float | None = None) -> None:
-        """Weights first: a trial that counts as ended has them."""
+        """Weights first: a trial that counts as ended has them. The constraint is on all: GPSampler asks for that."""
         run.save(self.worker.study.weights(self.trial.number))
         self._keep(cost=dict(run.cost))
-        if regret is not None:
-            self.trial.set_constraint("stopped", max(regret, 1e-6))
+        self.trial.set_constraint("stopped", 0.0 if regret is None else max(regret, 1e-6))
         self._keep(status=status, reason=reason)
 
     def _others(self, states: tuple[TrialState, ...]) -> list[FrozenTrial]:
@@ -279,6 +274,22 @@ def identity() -> dict[str, Any]:
 def _constraint(trial: FrozenTrial) -> float:
     found: Mapping[str, Any] = trial.system_attrs
     return next((float(v) for k, v in found.items() if k.endswith(":stopped")), 1.0)
+
+
+def _is_own_training(trial: FrozenTrial) -> bool:
+    return bool(trial.user_attrs.get("rungs")) and trial.user_attrs.get("status") != "duplicate"
+
+
+def _observed(trial: FrozenTrial) -> Observed:
+    kept = trial.user_attrs
+    rungs = kept["rungs"]
+    return Observed(
+        size=kept["n_params"],
+        curve=tuple((rung["top1"], rung["loss"]) for rung in rungs),
+        final=rungs[-1]["top1"] if kept.get("status") == "finished" else None,
+        error=rungs[-1]["standard_error"],
+        number=trial.number,
+    )
 
 
 def _plain(rung: RungLike) -> dict[str, Any]:
