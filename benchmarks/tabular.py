@@ -82,21 +82,10 @@ def designs_of(space: Space, problem: Problem) -> Iterator[tuple[str | None, boo
 
 
 def enumerate_space(space: Space, depth: int) -> Iterator[Design]:
-    """Every design of a space of one group, some more than once."""
-
-    class Given:
-        def __init__(self, chosen: dict[str, Any]) -> None:
-            self.chosen = chosen
-
-        def suggest_categorical(self, name: str, choices: Any) -> Any:
-            return self.chosen[name]
-
-        def suggest_int(self, name: str, low: int, high: int) -> int:
-            return int(self.chosen[name])
-
+    """Every design of a space, some more than once."""
     names, choices = zip(*space.parameters.items(), strict=True)
     for values in itertools.product(*choices):
-        yield space.suggest(Given(dict(zip(names, values, strict=True))), depth)
+        yield space.design(dict(zip(names, values, strict=True)), depth)
 
 
 def is_done(table: sqlite3.Connection, resolved: Resolved, seed: int) -> bool:

@@ -82,7 +82,10 @@ class Space:
 
     def suggest(self, trial: TrialLike, depth: int) -> Design:
         """The design of a trial's choices on `depth` blocks; the same call rebuilds it from a stored trial."""
-        chosen = {name: _ask(trial, name, choices) for name, choices in self.parameters.items()}
+        return self.design({name: _ask(trial, name, choices) for name, choices in self.parameters.items()}, depth)
+
+    def design(self, chosen: Mapping[str, Any], depth: int) -> Design:
+        """The design of one choice for each of `parameters`."""
         slots = [
             slot
             for group in range(self.groups)

@@ -7,12 +7,13 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from utsearch.search.forecast import PENALTIES, ridge
 
 from utsearch.errors import UserError
 from utsearch.pareto import front
-from utsearch.search.forecast import PENALTIES, ridge
+from utsearch.search.observed import Observed
 from utsearch.search.pruner import FrontPruner
-from utsearch.search.stopping import RULES, Brackets, ForecastRule, Observed, RegretRule, make_rule, regret
+from utsearch.search.stopping import RULES, Brackets, ForecastRule, RegretRule, make_rule, regret
 
 RULE = RegretRule(eta=3, grace=3)
 POINTS = [(1000, 0.60), (2000, 0.70), (4000, 0.72), (8000, 0.74), (16000, 0.75), (500, 0.55)]

@@ -125,7 +125,7 @@ def search(
     """
     before = len(study.records())
     own = seed + before + 1_000_003 * stream  # going on, and other workers, would repeat the same designs
-    study.optuna.sampler = make_sampler(sampler, space.parameters, own)
+    study.optuna.sampler = make_sampler(sampler, problem, space, own, max_params)
     if until is None:
         note_search(problem, study, sampler=sampler, seed=seed, max_params=max_params)
     worker = Worker(

@@ -10,7 +10,8 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from utsearch.search.stopping import DEFAULT_RULE, Observed, Rule
+from utsearch.search.observed import Observed
+from utsearch.search.stopping import DEFAULT_RULE, Rule
 
 CURVE, STOPPED = "front_pruner/curve", "front_pruner/stopped"
 

@@ -11,17 +11,23 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISample
 from optuna.trial import FrozenTrial, TrialState
 
 from utsearch.errors import UserError
+from utsearch.search.ehvi import FrontSampler
+from utsearch.search.protocol import ProblemLike
 from utsearch.search.storage import experiments_allowed
+from utsearch.space import Space
 
 OUTSIDE = "outside"  # user attribute of a trial whose design the space cannot express
 
-_MAKERS: dict[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
-    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
-    "nsga3": lambda seed: NSGAIIISampler(seed=seed, population_size=20),
-    "gp": lambda seed: GPSampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-    "qmc": lambda seed: QMCSampler(seed=seed, scramble=True),
+_Maker = Callable[[ProblemLike, Space, int, int | None], BaseSampler]  # problem, space, seed, most parameters
+
+_MAKERS: dict[str, _Maker] = {
+    "ehvi": FrontSampler,
+    "tpe": lambda problem, space, seed, most: TPESampler(seed=seed, multivariate=True),
+    "nsga2": lambda problem, space, seed, most: NSGAIISampler(seed=seed, population_size=20),
+    "nsga3": lambda problem, space, seed, most: NSGAIIISampler(seed=seed, population_size=20),
+    "gp": lambda problem, space, seed, most: GPSampler(seed=seed),
+    "random": lambda problem, space, seed, most: RandomSampler(seed=seed),
+    "qmc": lambda problem, space, seed, most: QMCSampler(seed=seed, scramble=True),
 }
 NAMES = tuple(_MAKERS)
 
@@ -34,16 +40,25 @@ def check_sampler(name: str) -> None:
         raise UserError(f"no sampler {name!r}; {hint}")
 
 
-def make_sampler(name: str, parameters: Mapping[str, tuple[Any, ...]], seed: int) -> BaseSampler:
+def make_sampler(
+    name: str, problem: ProblemLike, space: Space, seed: int, max_params: int | None = None
+) -> BaseSampler:
     """A sampler over the parameters of a space.
+
+    Args:
+        name: one of `NAMES`.
+        problem: tells what designs cost; only "ehvi" asks.
+        space: what there is to choose from.
+        seed: of the sampler.
+        max_params: larger designs need not be proposed.
 
     Raises:
         UserError: no such sampler.
     """
     check_sampler(name)
     with experiments_allowed():
-        inner = _MAKERS[name](seed % 2**32)  # what numpy takes
-    return FlatSampler(inner, {key: _distribution(choices) for key, choices in parameters.items()})
+        inner = _MAKERS[name](problem, space, seed % 2**32, max_params)  # what numpy takes
+    return FlatSampler(inner, {key: _distribution(choices) for key, choices in space.parameters.items()})
 
 
 class FlatSampler(BaseSampler):
@@ -64,7 +79,10 @@ class FlatSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Ask the inner sampler, unless the trial is from outside."""
-        return self._inner.sample_relative(_inside(study), trial, search_space) if search_space else {}
+        if not search_space:
+            return {}
+        own = isinstance(self._inner, FrontSampler)  # reads designs, and so learns from any
+        return self._inner.sample_relative(study if own else _inside(study), trial, search_space)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -7,34 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from utsearch.errors import UserError
-from utsearch.search.forecast import ridge
+from utsearch.search.observed import Observed
+from utsearch.search.surrogate import fit
 
 Point = tuple[float, float]  # size, value at a rung
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is known of a trial.
-
-    Attributes:
-        size: its parameters, known before training; small is good.
-        curve: for each rung reached its value (large is good), then other figures that may tell how it will end, such
-            as the loss: equally many for every trial.
-        final: its value at the last rung, None before that.
-        error: standard error of the value at the last rung reached.
-        number: of the trial.
-    """
-
-    size: float
-    curve: tuple[tuple[float, ...], ...]
-    final: float | None = None
-    error: float = 0.0
-    number: int = 0
-
-    @property
-    def value(self) -> float:
-        """At the last rung reached."""
-        return self.curve[-1][0]
 
 
 @dataclass(frozen=True)
@@ -57,18 +33,18 @@ class Rule(Protocol):
 class ForecastRule:
     """Stop a trial whose forecast end is below the front of the trials that were trained to the end.
 
-    What a trial will reach is forecast from its size and its figures up to this rung, by ridge regression on the
-    finished trials. It stops when the forecast, with `margin` of the regression's leave-one-out errors on top, is
-    below the best finished trial of at most its size. Unlike a comparison at the rung, this does not punish designs
-    that start slowly: with a high learning rate large tuners first fall below the linear probe and win in the end
+    What a trial will reach is forecast from what it is, its size and its figures up to this rung, by a Gaussian process
+    over the finished trials. It stops when the forecast with `margin` of its standard deviations on top is below the
+    best finished trial of at most its size. Unlike a comparison at the rung, this does not punish designs that start
+    slowly: with a high learning rate large tuners first fall below the linear probe and win in the end
     (docs/search-defaults.md has the figures).
 
     Attributes:
-        margin: in leave-one-out errors (root mean square) of the regression.
+        margin: in standard deviations of the forecast.
         grace: so many trials must have finished before any is stopped.
     """
 
-    margin: float = 0.5
+    margin: float = 1.0
     grace: int = 10
 
     def decide(self, own: Observed, others: Sequence[Observed]) -> Decision:
@@ -80,8 +56,10 @@ class ForecastRule:
         best = max((final for o, final in known if o.size <= own.size), default=None)
         if best is None:
             return Decision(True, 0.0, "the smallest so far")
-        forecast, error = ridge([_figures(o, rungs) for o, _ in known], [f for _, f in known], _figures(own, rungs))
-        short = best - forecast - self.margin * error
+        surrogate = fit([o.row(rungs) for o, _ in known], [final for _, final in known])
+        (forecast,), (spread,) = surrogate.predict([own.row(rungs)])
+        error = math.hypot(spread, surrogate.error)
+        short = float(best - forecast - self.margin * error)
         if short <= 0:
             return Decision(True, 0.0, f"may end at {100 * forecast:.1f} % ± {100 * error:.1f}, near the front")
         end = f"would end near {100 * forecast:.1f} % ± {100 * error:.1f}"
@@ -168,7 +146,3 @@ def regret(own: Point, others: Sequence[Point]) -> float:
     """How far a point is below the best of those with no more parameters; 0 on the front."""
     rivals = [value for size, value in others if size <= own[0]]
     return max(0.0, max(rivals, default=own[1]) - own[1])
-
-
-def _figures(trial: Observed, rungs: int) -> list[float]:
-    return [math.log10(trial.size + 1), *(figure for rung in trial.curve[:rungs] for figure in rung)]

@@ -17,11 +17,12 @@ from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
 from utsearch.search.claim import rival_of
 from utsearch.search.interrupts import Interrupts
+from utsearch.search.observed import observed
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
 from utsearch.search.queue import GIVEN, TIME_UP, give_back, recover
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
 from utsearch.search.samplers import OUTSIDE
-from utsearch.search.stopping import DEFAULT_RULE, Observed, Rule
+from utsearch.search.stopping import DEFAULT_RULE, Rule
 from utsearch.search.storage import StudyError, database_errors
 from utsearch.search.study import Study
 from utsearch.space import Space
@@ -241,9 +242,10 @@ class _Attempt:
             return TIME_UP, 1.0
         if worker.rule is None or "baseline" in self.trial.user_attrs:
             return None
-        own = _observed(self._frozen())
+        depth = worker.problem.depth
+        own = observed(record_of(self._frozen()), depth)
         others = self._others((TrialState.COMPLETE, TrialState.RUNNING))
-        decision = worker.rule.decide(own, [_observed(t) for t in others if _is_own_training(t)])
+        decision = worker.rule.decide(own, [observed(record_of(t), depth) for t in others if _is_own_training(t)])
         return None if decision.go_on else (decision.reason, decision.regret)
 
     def _finish(self, run: RunLike, status: str, reason: str | None = None, regret: float | None = None) -> None:
@@ -278,18 +280,6 @@ def _constraint(trial: FrozenTrial) -> float:
 
 def _is_own_training(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get("rungs")) and trial.user_attrs.get("status") != "duplicate"
-
-
-def _observed(trial: FrozenTrial) -> Observed:
-    kept = trial.user_attrs
-    rungs = kept["rungs"]
-    return Observed(
-        size=kept["n_params"],
-        curve=tuple((rung["top1"], rung["loss"]) for rung in rungs),
-        final=rungs[-1]["top1"] if kept.get("status") == "finished" else None,
-        error=rungs[-1]["standard_error"],
-        number=trial.number,
-    )
 
 
 def _plain(rung: RungLike) -> dict[str, Any]:

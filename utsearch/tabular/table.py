@@ -10,9 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from utsearch.design import Design
 from utsearch.errors import UserError
 from utsearch.files import write_atomic
 from utsearch.pareto import Scale
+from utsearch.search.features import features_of
 from utsearch.space import Space, load_space
 
 SHIPPED = Path(__file__).with_name("mini_birds.db")
@@ -32,6 +34,12 @@ class Entry:
     in_space: bool
     n_params: int
     first_tuned: int
+    depth: int
+
+    @cached_property
+    def features(self) -> dict[str, float]:
+        """What a surrogate learns from."""
+        return features_of(Design.parse(self.design), self.depth)
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def _read(opened: sqlite3.Connection) -> Table:
     about = {key: json.loads(value) for key, value in opened.execute("select key, value from about")}
     columns = "design, digest, name, in_space, n_params, first_tuned"
     rows = opened.execute(f"select {columns} from designs order by n_params, digest").fetchall()
-    entries = {row[1]: Entry(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows}
+    entries = {row[1]: Entry(row[0], row[1], row[2], bool(row[3]), row[4], row[5], about["depth"]) for row in rows}
     texts = {entry.design: digest for digest, entry in entries.items()}
     texts |= dict(opened.execute("select text, digest from texts").fetchall())
     curves: dict[tuple[str, int], Curve] = {}
