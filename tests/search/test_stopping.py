@@ -7,7 +7,6 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from utsearch.search.forecast import PENALTIES, ridge
 
 from utsearch.errors import UserError
 from utsearch.pareto import front
@@ -96,28 +95,6 @@ def test_a_forecast_needs_finished_trials() -> None:
     assert ForecastRule(grace=10).decide(hopeless, STARTERS[:9]).go_on
     assert ForecastRule(grace=10).decide(hopeless, unfinished).go_on
     assert ForecastRule().decide(Observed(1, ((0.1, 3.0),)), STARTERS).go_on, "none is smaller"
-
-
-def test_ridge_is_what_leaving_one_out_by_hand_gives() -> None:
-    """Against ridge regressions that are fitted anew without each row, penalty for penalty."""
-    rng = np.random.default_rng(0)
-    x, asked = rng.normal(size=(20, 3)), rng.normal(size=3)
-    y = x @ [1.0, -2.0, 0.5] + rng.normal(0, 0.3, 20)
-    z, at = (x - x.mean(0)) / x.std(0), (asked - x.mean(0)) / x.std(0)
-
-    def solve(rows: np.ndarray, values: np.ndarray, penalty: float) -> np.ndarray:
-        design = np.c_[np.ones(len(rows)), rows]
-        return np.linalg.solve(design.T @ design + penalty * np.diag([0, 1, 1, 1]), design.T @ values)
-
-    def left_out(penalty: float) -> float:
-        keep = [np.arange(20) != i for i in range(20)]
-        errors = [y[i] - np.r_[1, z[i]] @ solve(z[k], y[k], penalty) for i, k in enumerate(keep)]
-        return float(np.sqrt(np.mean(np.square(errors))))
-
-    best = min(PENALTIES, key=left_out)
-    forecast, error = ridge(x.tolist(), y.tolist(), asked.tolist())
-    assert error == pytest.approx(left_out(best), rel=1e-6)
-    assert forecast == pytest.approx(float(np.r_[1, at] @ solve(z, y, best)), rel=1e-6)
 
 
 def test_brackets_judge_later_by_trial_number() -> None:

@@ -108,3 +108,18 @@ def test_a_waiting_trial_has_one_taker(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         taken = sorted(number for numbers in pool.map(take, storages) for number in numbers)
     assert taken == list(range(30))
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """Optuna makes its tables in two steps: a second process between them used to end with a UNIQUE constraint."""
+    openers = 6
+    for round_ in range(4):
+        barrier = threading.Barrier(openers)
+
+        def open_it(url: str, barrier: threading.Barrier = barrier) -> Storage:
+            barrier.wait()
+            return connect(url)
+
+        with ThreadPoolExecutor(openers) as pool:
+            found = list(pool.map(open_it, [f"sqlite:///{tmp_path / f'{round_}.db'}"] * openers))
+        assert all(optuna.get_all_study_names(storage) == [] for storage in found)

@@ -1,7 +1,9 @@
 """Where studies are stored: Optuna's database behind any SQLAlchemy URL, SQLite files by default."""
 
+import random
 import re
 import sqlite3
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +19,19 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from utsearch.errors import UserError
 
 HEARTBEAT_SECONDS, GRACE_SECONDS = 15, 60  # a worker that is silent for a minute is taken for dead
+OPENINGS = 5  # tries to open a database that others make at the same time
 SUFFIX = ".db"
 
 OnStale = Callable[[Study, FrozenTrial], None]
@@ -88,16 +98,24 @@ def connect(url: str, on_stale: OnStale | None = None) -> Storage:
                 _check_file(Path(parsed.database))
         elif parsed.get_backend_name() == "postgresql":
             engine = {"connect_args": {"connect_timeout": 10}, "pool_pre_ping": True}
-        if on_stale is None:
-            return Storage(url, engine_kwargs=engine)
+        heartbeat: dict[str, Any] = {}
+        if on_stale is not None:
+            heartbeat = {"heartbeat_interval": HEARTBEAT_SECONDS, "grace_period": GRACE_SECONDS}
+            heartbeat["heartbeat_stale_trial_callback"] = on_stale
         with experiments_allowed():
-            return Storage(
-                url,
-                engine_kwargs=engine,
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-                heartbeat_stale_trial_callback=on_stale,
-            )
+            return _open(lambda: Storage(url, engine_kwargs=engine, **heartbeat))
+
+
+def _open(attempt: Callable[[], Storage]) -> Storage:
+    """Again where another process makes the tables just now: Optuna looks first and makes them then, in two steps."""
+    for _ in range(OPENINGS - 1):
+        try:
+            return attempt()
+        except (IntegrityError, OperationalError, ProgrammingError) as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+            time.sleep(random.uniform(0.05, 0.3))
+    return attempt()
 
 
 @contextmanager

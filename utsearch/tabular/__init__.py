@@ -3,7 +3,7 @@
     from utsearch.tabular import Replay, open_table, simulate
 
     table = open_table()
-    trials = simulate(Replay(table, seed=1), table.space, sampler="tpe", trials=60)
+    trials = simulate(Replay(table, seed=1), table.space, epochs=240)
 
 The table that ships was made by `python benchmarks/tabular.py`; docs/search-defaults.md shows what it decided.
 """

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from utsearch.pareto import hypervolume
 from utsearch.search import Budget, Event, Record, Rule, TrialEnded, search, unstored
@@ -20,14 +21,14 @@ class Trace:
 
 
 def simulate(
-    replay: Replay, space: Space, *, trials: int, sampler: str = "tpe", rule: Rule | None = None
+    replay: Replay, space: Space, *, epochs: int, sampler: str = "ehvi", rule: Rule | None = None
 ) -> list[Trace]:
-    """Search until so many trials have ended, finished or stopped; baselines count.
+    """Search until so many epochs have been trained, or every design of the space has.
 
     Args:
         replay: of a table; its seed is also the sampler's.
         space: of the same table.
-        trials: the budget.
+        epochs: the budget; the last trial may exceed it.
         sampler: one of `utsearch.search.SAMPLERS`.
         rule: of early stopping; None for none.
     """
@@ -38,8 +39,9 @@ def simulate(
         if isinstance(event, TrialEnded):
             ended.append(Trace(event.record, replay.seconds, replay.epochs))
 
-    budget = Budget(trials=min(trials, len(replay.table.entries)))
-    search(replay, space, study, budget, sampler=sampler, seed=replay.seed, rule=rule, on_event=note)
+    budget = Budget(trials=len(replay.table.entries))
+    options: dict[str, Any] = {"sampler": sampler, "seed": replay.seed, "rule": rule, "on_event": note}
+    search(replay, space, study, budget, orphaned=lambda: replay.epochs >= epochs, **options)
     return ended
 
 
@@ -47,3 +49,25 @@ def final_hypervolume(table: Table, traces: Sequence[Trace]) -> float:
     """Of the designs that were trained to the end, each at its mean over the table's seeds."""
     done = {trace.record.digest for trace in traces if trace.record.status == "finished"}
     return hypervolume([(table.entries[d].n_params, table.mean(d)) for d in done], table.scale)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Hypervolume after every trial of a search, and the epochs that were trained by then."""
+
+    epochs: tuple[int, ...]
+    hypervolume: tuple[float, ...]
+
+    def at(self, epochs: int) -> float:
+        """The hypervolume when so many epochs had been trained."""
+        return max((h for e, h in zip(self.epochs, self.hypervolume, strict=True) if e <= epochs), default=0.0)
+
+    def epochs_to(self, goal: float) -> int | None:
+        """Epochs until a hypervolume was reached; None if it never was."""
+        return next((e for e, h in zip(self.epochs, self.hypervolume, strict=True) if h >= goal), None)
+
+
+def progress(table: Table, traces: Sequence[Trace]) -> Progress:
+    """How a search's hypervolume grew."""
+    grown = [final_hypervolume(table, traces[: i + 1]) for i in range(len(traces))]
+    return Progress(tuple(trace.epochs for trace in traces), tuple(grown))

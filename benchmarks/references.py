@@ -1,0 +1,83 @@
+"""Rules of early stopping from the literature, to compare ours with: MO-ASHA's two ways to sort by dominance.
+
+Source: Schmucker, Donini, Zafar, Salinas & Archambeau, "Multi-objective asynchronous successive halving" (2021).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from utsearch.search.observed import Observed
+from utsearch.search.stopping import Decision
+
+
+def layers(points: Sequence[tuple[float, float]]) -> list[list[int]]:
+    """Indices by non-dominated layer; sizes are minimised and values maximised."""
+    left, found = set(range(len(points))), []
+    while left:
+        layer = [i for i in left if not any(_dominates(points[j], points[i]) for j in left)]
+        found.append(sorted(layer))
+        left -= set(layer)
+    return found
+
+
+def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return a[0] <= b[0] and a[1] >= b[1] and a != b
+
+
+def _crowding(points: Sequence[tuple[float, float]], layer: list[int]) -> list[int]:
+    """A layer by falling crowding distance (NSGA-II, Deb et al. 2002)."""
+    distance = dict.fromkeys(layer, 0.0)
+    for axis in (0, 1):
+        order = sorted(layer, key=lambda i: points[i][axis])
+        span = points[order[-1]][axis] - points[order[0]][axis] or 1.0
+        distance[order[0]] = distance[order[-1]] = math.inf
+        for before, here, after in zip(order, order[1:], order[2:], strict=False):
+            distance[here] += (points[after][axis] - points[before][axis]) / span
+    return sorted(layer, key=lambda i: -distance[i])
+
+
+def _net(points: Sequence[tuple[float, float]], layer: list[int]) -> list[int]:
+    """A layer so that each next point is the farthest from those before it."""
+    spans = [max(p[a] for p in points) - min(p[a] for p in points) or 1.0 for a in (0, 1)]
+
+    def apart(i: int, j: int) -> float:
+        return math.dist([points[i][a] / spans[a] for a in (0, 1)], [points[j][a] / spans[a] for a in (0, 1)])
+
+    chosen, left = [layer[0]], set(layer[1:])
+    while left:
+        farthest = max(sorted(left), key=lambda i: min(apart(i, j) for j in chosen))
+        chosen.append(farthest)
+        left.remove(farthest)
+    return chosen
+
+
+@dataclass(frozen=True)
+class NonDominatedRule:
+    """Of the trials that reached a rung the first 1/η go on, by layer, in a layer by crowding distance."""
+
+    eta: float = 3.0
+
+    def decide(self, own: Observed, others: Sequence[Observed]) -> Decision:
+        """Whether a trial goes on."""
+        return _decide(own, others, self.eta, _crowding)
+
+
+@dataclass(frozen=True)
+class EpsilonNetRule:
+    """The same with an ε-net in a layer."""
+
+    eta: float = 3.0
+
+    def decide(self, own: Observed, others: Sequence[Observed]) -> Decision:
+        """Whether a trial goes on."""
+        return _decide(own, others, self.eta, _net)
+
+
+def _decide(own: Observed, others: Sequence[Observed], eta: float, sort: "object") -> Decision:
+    rung = len(own.curve) - 1
+    points = [(math.log10(o.size + 1), o.curve[rung][0]) for o in others if len(o.curve) > rung]
+    points.append((math.log10(own.size + 1), own.value))
+    order = [i for layer in layers(points) for i in sort(points, layer)]  # type: ignore[operator]
+    ahead = order.index(len(points) - 1)
+    return Decision(ahead < max(1, len(points) / eta), float(ahead), f"{ahead} trials at this rung are ahead")
