@@ -62,6 +62,14 @@ Pool = Annotated[
 ]
 NewStudyName = Annotated[str | None, typer.Option("--study", help="Its name. [default: dataset-backbone-space]")]
 SamplerName = Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")]
+PriorName = Annotated[
+    str,
+    typer.Option(
+        "--prior",
+        help="none, sensitivity or supernet: what ranks designs beforehand, to queue the best of each size as trials. "
+        "Its time counts. docs/priors.md compares them.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")]
 MaxParams = Annotated[str | None, typer.Option(help="Largest tuner to train: 50000, 50k, 1.5M.")]
 Cache = Annotated[

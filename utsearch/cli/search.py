@@ -20,6 +20,7 @@ from utsearch.cli.options import (
     MaxParams,
     NewStudyName,
     Pool,
+    PriorName,
     Protocol,
     RecipeText,
     SamplerName,
@@ -51,6 +52,7 @@ def search(
     storage: Storage = None,
     studies: Studies = STUDIES,
     sampler: SamplerName = "tpe",
+    prior: PriorName = "none",
     seed: Seed = 0,
     device: Device = "auto",
     max_params: MaxParams = None,
@@ -83,6 +85,7 @@ def search(
 
     from utsearch.cli.look import print_result
     from utsearch.cli.opening import Chosen, use_threads
+    from utsearch.cli.priors import check_prior, queue_prior
     from utsearch.cli.workers import run_workers, share, worker_words
     from utsearch.data import Subset
     from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
@@ -92,6 +95,7 @@ def search(
     started = time.monotonic()
     limit = Budget.parse(budget)
     check_sampler(sampler)
+    check_prior(prior)
     largest = None if max_params is None else parse_size(max_params)
     room = parse_bytes(cache)
     use_threads(threads)
@@ -103,6 +107,7 @@ def search(
     name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{chosen.name}")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
+    queue_prior(prior, opened, problem, chosen, largest)
     run: Callable[..., str] = partial(
         run_search, problem, chosen, opened, limit, sampler=sampler, seed=seed, max_params=largest, started=started
     )

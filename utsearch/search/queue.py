@@ -14,10 +14,11 @@ from utsearch.space import Space
 
 GIVEN = "given"  # user attribute: the text of a design that was not sampled
 RETRY_OF = "retry_of"
+PRIOR = "prior"  # user attribute of a trial that a prior queued: which one
 TIME_UP = "the time was up"  # reason of a trial that a deadline cut off: it may be trained again
 MAX_RETRIES = 2
 SIGNED = 60  # seconds within which a worker signs the trial it took, even on a busy machine
-_PASSED_ON = (GIVEN, OUTSIDE, "baseline")
+_PASSED_ON = (GIVEN, OUTSIDE, PRIOR, "baseline")
 
 
 def enqueue_known(study: optuna.Study, problem: ProblemLike, space: Space) -> None:

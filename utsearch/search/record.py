@@ -35,6 +35,7 @@ class Record:
         started: when.
         cost: FLOPs of one image, bytes of a training step, whether it is mergeable (1 or 0), and on CUDA the peak
             memory; empty where it did not end.
+        prior: which prior proposed it, or None.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Record:
     seed: int
     started: datetime | None
     cost: Mapping[str, float] = field(default_factory=dict)
+    prior: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def record_of(trial: FrozenTrial) -> Record:
         seed=kept.get("seed", 0),
         started=trial.datetime_start,
         cost=kept.get("cost", {}),
+        prior=kept.get("prior"),
     )
 
 

@@ -36,8 +36,8 @@ class Source(Protocol):
     def batch(self, epoch: int, chosen: Tensor) -> Tensor:
         """Inputs of these training images in the view of an epoch."""
 
-    def val(self) -> Iterator[Tensor]:
-        """Inputs of the validation images in their order, batch by batch."""
+    def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
+        """Inputs of the validation images in their order, or of chosen ones in theirs, batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,10 @@ class Images:
         bank = self.material.bank
         return normalise(bank[epoch % len(bank), chosen], self.backbone.mean, self.backbone.std)
 
-    def val(self) -> Iterator[Tensor]:
+    def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
         """(images, 3, crop, crop) each."""
-        for pixels in self.material.val.pixels.split(EVALUATION_BATCH):
+        stored = self.material.val.pixels
+        for pixels in (stored if chosen is None else stored[chosen]).split(EVALUATION_BATCH):
             yield normalise(pixels, self.backbone.mean, self.backbone.std)
 
 
@@ -70,9 +71,10 @@ class Activations:
         bank = self.prefix.bank
         return self.replay.feed(self.prefix.restore(bank[epoch % len(bank), chosen]))
 
-    def val(self) -> Iterator[Tensor]:
+    def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
         """The same for validation."""
-        for activations in self.prefix.val.split(EVALUATION_BATCH):
+        stored = self.prefix.val
+        for activations in (stored if chosen is None else stored[chosen]).split(EVALUATION_BATCH):
             yield self.replay.feed(self.prefix.restore(activations))
 
 

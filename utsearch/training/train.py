@@ -164,14 +164,14 @@ class Run:
         """From images, also where the trial runs on stored activations: what the design costs wherever it is used."""
         material = self._material
         batch = slice(self._recipe.batch_size)
-        with _own_randomness(material.bank.device, self._seed, 0):
+        with own_randomness(material.bank.device, self._seed, 0):
             images = normalise(material.bank[0, batch], self._backbone.mean, self._backbone.std)
             return cost_of(stepper, images, material.labels[batch])
 
     def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> None:
         labels = self._material.labels
         order = epoch_order(len(labels), seed=self._seed, epoch=epoch).to(labels.device)
-        with _own_randomness(labels.device, self._seed, epoch):
+        with own_randomness(labels.device, self._seed, epoch):
             batches = order.split(self._recipe.batch_size)
             losses = [stepper.step(source.batch(epoch, batch), labels[batch]) for batch in batches]
         if not bool(torch.stack(losses).isfinite().all()):  # once an epoch: reading a value waits for the device
@@ -179,7 +179,7 @@ class Run:
 
 
 @contextmanager
-def _own_randomness(device: torch.device, seed: int, epoch: int) -> Iterator[None]:
+def own_randomness(device: torch.device, seed: int, epoch: int) -> Iterator[None]:
     """Dropout, drop path and mixup draw from the run's own stream, whatever else runs in the process."""
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda, device_type="cuda"):
