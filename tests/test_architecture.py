@@ -14,6 +14,7 @@ FLOORS = {
     "cli": 7,
     "tabular": 6,
     "search": 5,
+    "launch": 5,
     "report": 5,
     "training": 4,
     "export": 4,
@@ -33,7 +34,13 @@ FLOORS = {
     "__init__": 0,
 }
 SAME_FLOOR = {("design", "grammar"), ("search", "report"), ("report", "search"), ("grammar", "design")}
-DOORS = {"timm": {"backbones", "data"}, "optuna": {"search"}, "plotly": {"report"}}
+DOORS = {
+    "timm": {"backbones", "data"},
+    "optuna": {"search"},
+    "plotly": {"report"},
+    "ray": {"launch"},
+    "submitit": {"launch"},
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -5,15 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from utsearch.cli.workers import share
+from utsearch.cli.workers import check_shared, share
+from utsearch.errors import UserError
+from utsearch.launch.local import LocalLauncher
 from utsearch.search import StudyError, open_study
 from utsearch.search.study import command_line
 
+Run = Callable[..., tuple[int, str, str]]
 CLI = Path(__file__).parents[2] / "cli.py"
 
 
@@ -86,6 +90,26 @@ def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     words = share(["--study", "mine"], 3, "cpu", None)
     assert [w[-5:] for w in words] == [["cpu", "--stream", str(i), "--threads", "2"] for i in (1, 2, 3)]
     assert share([], 1, "cpu", 7)[0][-1] == "7"
+    assert [w[1::4] for w in share([], 2, "cuda", None, cpus=4)] == [["cuda", "4"]] * 2  # the engine hands out GPUs
+
+
+def test_a_sqlite_file_is_for_one_machine() -> None:
+    class Elsewhere(LocalLauncher):
+        def one_machine(self) -> bool:
+            return False
+
+    for storage in (None, "sqlite:////shared/studies.db"):
+        check_shared(LocalLauncher(), storage)
+        with pytest.raises(UserError, match="several machines need a storage that they can share"):
+            check_shared(Elsewhere(), storage)
+    check_shared(Elsewhere(), "postgresql+psycopg://me@server/studies")
+
+
+def test_a_wrong_launcher_ends_in_one_line_before_anything_is_read(run: Run) -> None:
+    code, out, err = run("search", "--launcher", "lokal")
+    assert (code, out, err) == (2, "", "error: no launcher 'lokal'; there are local, ray, slurm\n")
+    code, out, err = run("search", "--launcher-option", "cpus=3")
+    assert (code, out, err) == (2, "", "error: local has no option 'cpus=3'; there are none\n")
 
 
 def test_a_password_is_not_kept() -> None:

@@ -72,6 +72,12 @@ def search(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the study: one per GPU, or the CPU's cores shared out.")
     ] = 1,
+    launcher: Annotated[
+        str, typer.Option(help="Where workers run: local (this machine), ray, or slurm (docs/scale.md).")
+    ] = "local",
+    launcher_option: Annotated[
+        list[str] | None, typer.Option(help="Of the launcher, key=value: partition=gpu, minutes=240, cpus=4, gpus=1, …")
+    ] = None,
 ) -> None:
     """Search tuner designs; Ctrl-C or a crash loses no finished trial, the same command goes on.
 
@@ -86,8 +92,9 @@ def search(
     from utsearch.cli.look import print_result
     from utsearch.cli.opening import Chosen, use_threads
     from utsearch.cli.priors import check_prior, queue_prior
-    from utsearch.cli.workers import run_workers, share, worker_words
+    from utsearch.cli.workers import check_shared, run_workers, share, worker_words
     from utsearch.data import Subset
+    from utsearch.launch import make_launcher, worker_start
     from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
@@ -98,23 +105,28 @@ def search(
     check_prior(prior)
     largest = None if max_params is None else parse_size(max_params)
     room = parse_bytes(cache)
+    name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{Path(space).stem}")
+    engine = None
+    if workers > 1 or launcher != "local" or launcher_option:
+        engine = make_launcher(launcher, launcher_option or (), device=device, folder=studies / name / launcher)
+        check_shared(engine, storage)
     use_threads(threads)
     subset = Subset(classes, shots, fraction, val_shots, subset_seed)
     problem, chosen = _open(
         space, Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool, compiled, decoders)
     )
     problem = with_cache(problem, chosen, room)
-    name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{chosen.name}")
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
     queue_prior(prior, opened, problem, chosen, largest)
     run: Callable[..., str] = partial(
         run_search, problem, chosen, opened, limit, sampler=sampler, seed=seed, max_params=largest, started=started
     )
-    if workers > 1:
+    if engine is not None:
         note_search(problem, opened, sampler=sampler, seed=seed, max_params=largest)
         words = worker_words(opened, limit, time.monotonic() - started, studies, cache)
-        run = partial(run_workers, opened, share(words, workers, device, threads), storage)
+        shares = share(words, workers, device, threads, engine.cpus)
+        run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])
     reason = _run(opened, run, limit, started)
     said = reason or "interrupted; the running trial is queued again, and the same command goes on"
     print(f"\n{said[0].upper()}{said[1:]}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # Slurm's, through submitit, before a job's time is up
 IMPATIENT = 3  # a signal this often is obeyed anywhere: the database may hang
 
 
