@@ -102,7 +102,7 @@ class FrontSampler(BaseSampler):
     def _order(self, designs: Sequence[Design], seen: "_Seen", scale: Scale) -> list[int]:
         """The designs that fit, by falling score."""
         sizes = [self._size(design) for design in designs]
-        fit_ones = [i for i, size in enumerate(sizes) if size <= self._most]
+        fit_ones = [i for i, size in enumerate(sizes) if math.isfinite(size) and size <= self._most]
         if not fit_ones:
             return []
         surrogate = seen.surrogate()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from utsearch.design import Design
 from utsearch.search.features import features_of
@@ -50,5 +51,11 @@ def observed(record: Record, depth: int) -> Observed:
         final=record.top1 if record.status == "finished" else None,
         error=record.standard_error or 0.0,
         number=record.number,
-        features=features_of(Design.parse(record.design), depth),
+        features=_features(record.design, depth),
     )
+
+
+@lru_cache(maxsize=20_000)
+def _features(design: str, depth: int) -> Mapping[str, float]:
+    """The same trials are looked at again and again while a study grows."""
+    return features_of(Design.parse(design), depth)
