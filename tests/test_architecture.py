@@ -31,6 +31,9 @@ FLOORS = {
     "stats": 0,
     "errors": 0,
     "files": 0,
+    "findings": 0,
+    "tensors": 0,
+    "environment": 0,
     "__init__": 0,
 }
 SAME_FLOOR = {("design", "grammar"), ("search", "report"), ("report", "search"), ("grammar", "design")}

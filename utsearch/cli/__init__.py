@@ -8,6 +8,7 @@ from utsearch.cli.compare import compare
 from utsearch.cli.dashboard import dashboard
 from utsearch.cli.data import data
 from utsearch.cli.designs import designs
+from utsearch.cli.doctor import doctor
 from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
@@ -32,7 +33,7 @@ app = typer.Typer(
 COMMANDS = (
     *(search, worker, train, evaluate, export, predict, sample),
     *(pareto, report, studies, show, compare, dashboard),
-    *(designs, spaces),
+    *(designs, spaces, doctor),
 )
 for command in COMMANDS:
     app.command()(command)

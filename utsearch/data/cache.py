@@ -54,15 +54,15 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with _locked(self.folder / f"{key}.lock"):
-                if (found := self._load(key, shape)) is not None:
+                if (found := self.read(key, shape)) is not None:
                     return found
                 self._write(key, shape, fill)
-                found = self._load(key, shape)
+                found = self.read(key, shape)
         except OSError:  # a full disk, a read-only home: decoding every time is slower, not wrong
             return _in_memory(shape, fill)
         return _in_memory(shape, fill) if found is None else found
 
-    def _load(self, key: str, shape: tuple[int, ...]) -> Tensor | None:
+    def read(self, key: str, shape: tuple[int, ...]) -> Tensor | None:
         """The entry, or None where it is missing, of another shape, cut short or changed."""
         pixels, commit = self.folder / f"{key}.u8", self.folder / f"{key}.json"
         try:

@@ -60,7 +60,7 @@ def recover(study: optuna.Study) -> int:
 
     Queued first, failed second: killed in between, the next start finds the copy and does not make another.
     """
-    dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if _is_dead(t)]
+    dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if is_dead(t)]
     storage = study._storage
     for trial in dead:
         queued = give_back(study, trial, "its worker died")
@@ -70,7 +70,8 @@ def recover(study: optuna.Study) -> int:
     return len(dead)
 
 
-def _is_dead(trial: FrozenTrial) -> bool:
+def is_dead(trial: FrozenTrial) -> bool:
+    """Whether a running trial was taken by a process of this machine that is gone."""
     worker = trial.user_attrs.get("worker")
     if not worker:  # killed between taking the trial and signing it, or about to sign
         return trial.datetime_start is not None and (datetime.now() - trial.datetime_start).total_seconds() > SIGNED
