@@ -76,8 +76,17 @@ Cache = Annotated[
     str,
     typer.Option(
         "--cache",
-        help="Memory for activations before the first tuned block, which all trials share: 500m, 4g, or 0 for none. "
+        help="Memory for activations before the first tuned block, which all trials and workers share: 500m, 4g. "
         "Results do not depend on it.",
+    ),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every block in every step, as a plain loop does.")]
+CacheType = Annotated[
+    str,
+    typer.Option(
+        "--cache-dtype",
+        help="exact keeps the bits that the network gives; bfloat16 takes half the room and moves results by less than "
+        "a seed does: docs/prefix-cache.md.",
     ),
 ]
 RecipeText = Annotated[

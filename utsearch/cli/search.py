@@ -10,6 +10,7 @@ from utsearch.cli.options import (
     BackboneName,
     BudgetText,
     Cache,
+    CacheType,
     Classes,
     Compile,
     DatasetName,
@@ -19,6 +20,7 @@ from utsearch.cli.options import (
     ImgSize,
     MaxParams,
     NewStudyName,
+    NoCache,
     Pool,
     PriorName,
     Protocol,
@@ -57,6 +59,8 @@ def search(
     device: Device = "auto",
     max_params: MaxParams = None,
     cache: Cache = "1g",
+    uncached: NoCache = False,
+    cache_dtype: CacheType = "exact",
     recipe: RecipeText = "",
     threads: Threads = None,
     classes: Classes = None,
@@ -98,13 +102,15 @@ def search(
     from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
+    from utsearch.training.prefix import check_type
 
     started = time.monotonic()
     limit = Budget.parse(budget)
     check_sampler(sampler)
     check_prior(prior)
     largest = None if max_params is None else parse_size(max_params)
-    room = parse_bytes(cache)
+    room = 0 if uncached else parse_bytes(cache)
+    check_type(cache_dtype)
     name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{Path(space).stem}")
     engine = None
     if workers > 1 or launcher != "local" or launcher_option:
@@ -115,7 +121,7 @@ def search(
     problem, chosen = _open(
         space, Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool, compiled, decoders)
     )
-    problem = with_cache(problem, chosen, room)
+    problem = with_cache(problem, chosen, room, cache_dtype)
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
     queue_prior(prior, opened, problem, chosen, largest)
@@ -124,7 +130,7 @@ def search(
     )
     if engine is not None:
         note_search(problem, opened, sampler=sampler, seed=seed, max_params=largest)
-        words = worker_words(opened, limit, time.monotonic() - started, studies, cache)
+        words = worker_words(opened, limit, time.monotonic() - started, studies, str(room))
         shares = share(words, workers, device, threads, engine.cpus)
         run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])
     reason = _run(opened, run, limit, started)
@@ -161,17 +167,20 @@ def _open(space: str, chosen: "Chosen") -> "tuple[Problem, Space]":
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
 
 
-def with_cache(problem: "Problem", space: "Space", room: int) -> "Problem":
-    """The problem with a prefix cache at the cuts that are worth it for this space."""
+def with_cache(problem: "Problem", space: "Space", room: int, dtype: str) -> "Problem":
+    """The problem with a prefix cache of so many bytes at the cuts that are worth it for this space."""
     from dataclasses import replace
 
     from utsearch.report.progress import filling
     from utsearch.search.cuts import useful_cuts
+    from utsearch.training.prefix import Storing, disk_cache
 
     if not room:
         return problem
     cuts = useful_cuts(space, problem.depth, problem.first_tuned, list(problem.known.values()))
-    cached = replace(problem, cache=room, cuts=cuts, on_fill=filling("filling the prefix cache"))
+    disk = disk_cache(lambda reason: print(f"the prefix cache stays in memory: {reason}", flush=True))
+    storing = Storing(dtype, disk, filling("filling the prefix cache"))
+    cached = replace(problem, cache=room, cuts=cuts, storing=storing)
     if cached.prefixes is not None:
         print(cached.prefixes.notice, flush=True)
     return cached

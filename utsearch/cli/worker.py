@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utsearch.cli.options import STUDIES, BudgetText, Cache, Device, Storage, Studies, StudyName, Threads
+from utsearch.cli.options import STUDIES, BudgetText, Cache, Device, NoCache, Storage, Studies, StudyName, Threads
 
 if TYPE_CHECKING:
     from utsearch.search import Study
@@ -23,6 +23,7 @@ def worker(
     device: Device = "auto",
     threads: Threads = None,
     cache: Cache = "1g",
+    uncached: NoCache = False,
     until: Annotated[int | None, typer.Option(hidden=True, min=0)] = None,
     stream: Annotated[int, typer.Option(hidden=True, min=0)] = 0,
 ) -> None:
@@ -37,13 +38,14 @@ def worker(
     from utsearch.report.live import display
     from utsearch.search import Budget, open_study, parse_bytes, prepare
     from utsearch.search import search as run_search
+    from utsearch.training.prefix import EXACT
 
-    limit, room = Budget.parse(budget), parse_bytes(cache)
+    limit, room = Budget.parse(budget), 0 if uncached else parse_bytes(cache)
     use_threads(threads)
     found = open_study(study, storage, studies_dir=studies)
     problem = problem_of(found, device)
     space = _space_of(found, problem)
-    problem = with_cache(problem, space, room)
+    problem = with_cache(problem, space, room, found.settings["machine"].get("cache_dtype", EXACT))
     opened = prepare(problem, space, found.name, storage_url=storage, studies_dir=studies)
     first = opened.sessions[0] if opened.sessions else {}
     parent = os.getppid()

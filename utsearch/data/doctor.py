@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from utsearch.data.cache import Cache
+from utsearch.data.cache import Cache, Entry
 from utsearch.data.dataset import DataError
 from utsearch.findings import Finding, Repair
 
@@ -35,7 +35,7 @@ def _is_damaged(cache: Cache, pixels: Path) -> bool:
         return False
     try:
         shape = tuple(json.loads(pixels.with_suffix(".json").read_text())["shape"])
-        return cache.read(pixels.stem, shape) is None
+        return cache.read(pixels.stem, Entry(shape)) is None
     except (OSError, ValueError, KeyError, TypeError):
         return True
 

@@ -24,7 +24,7 @@ def placed(
         seed: of the tuners' initial values.
         drop_path: share of images for which a tuner's term is left out in a training step.
     """
-    prefix = None if problem.prefixes is None else problem.prefixes.at(problem.first_tuned(design))
+    prefix = None if problem.prefixes is None else problem.prefixes.of(problem.resolve(design))
     with (
         attached(problem.backbone, design, seed=seed, drop_path=drop_path) as tuned,
         source_of(problem.backbone, problem.material, prefix) as source,

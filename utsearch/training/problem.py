@@ -17,7 +17,7 @@ from utsearch.forms import catalogue
 from utsearch.training.device import choose_device, place
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.metrics import measure
-from utsearch.training.prefix import PrefixCache, first_tuned
+from utsearch.training.prefix import EXACT, PrefixCache, Storing, first_tuned
 from utsearch.training.recipe import Recipe
 from utsearch.training.source import Material, features, source_of
 from utsearch.training.stepper import precision_of
@@ -33,8 +33,8 @@ class Problem:
 
     `seed` decides the view bank, which all trials share; the seed given to `start` decides initial values and order.
     With `cache` bytes, activations before the first tuned block are kept for `cuts` (by default the last ones), and
-    every trial starts from them; its results are the same. `compiler` is a backend of torch.compile for the steps of
-    every trial, empty for none.
+    every trial starts from them; its results are the same, unless `storing` asks for half precision. `compiler` is a
+    backend of torch.compile for the steps of every trial, empty for none.
     """
 
     backbone: Backbone
@@ -45,7 +45,7 @@ class Problem:
     cache: int = 0
     cuts: tuple[int, ...] | None = None
     compiler: str = ""
-    on_fill: Callable[[float], None] = field(default=lambda share: None, compare=False)
+    storing: Storing = field(default_factory=Storing)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -82,7 +82,8 @@ class Problem:
             "seed": self.seed,
             "versions": {name: version(name) for name in LIBRARIES} | {"python": platform.python_version()},
             "machine": {"device": str(self.device), "processor": platform.machine(), "system": platform.system()}
-            | ({"compiler": self.compiler} if self.compiler else {}),
+            | ({"compiler": self.compiler} if self.compiler else {})
+            | ({"cache_dtype": self.storing.dtype} if self.cache and self.storing.dtype != EXACT else {}),
         }
 
     @property
@@ -146,7 +147,7 @@ class Problem:
             return None
         cuts = range(self.backbone.depth, 0, -1) if self.cuts is None else self.cuts
         precision, bank, val = precision_of(self.recipe, self.device), self.material.bank, self.material.val.pixels
-        return PrefixCache(self.backbone, bank, val, cuts, budget=self.cache, precision=precision, on_fill=self.on_fill)
+        return PrefixCache(self.backbone, bank, val, cuts, budget=self.cache, precision=precision, storing=self.storing)
 
     @cached_property
     def _features(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -167,7 +168,7 @@ class Problem:
     def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> Run:
         """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for."""
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
-        prefix = None if self.prefixes is None else self.prefixes.at(self.first_tuned(design))
+        prefix = None if self.prefixes is None else self.prefixes.of(self.resolve(design))
         return Run(self.backbone, design, self.material, self.first_head, recipe, seed, prefix, self.compiler)
 
 

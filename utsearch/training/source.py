@@ -10,7 +10,7 @@ from torch import Tensor
 
 from utsearch.backbones import Backbone
 from utsearch.data import Split, normalise
-from utsearch.training.prefix import Prefix, Replay
+from utsearch.training.replay import Prefix, Replay
 
 EVALUATION_BATCH = 256
 
@@ -34,7 +34,7 @@ class Source(Protocol):
     """Inputs of a model for training and for validation."""
 
     def batch(self, epoch: int, chosen: Tensor) -> Tensor:
-        """Inputs of these training images in the view of an epoch."""
+        """Inputs of these training images, numbered on the CPU, in the view of an epoch."""
 
     def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
         """Inputs of the validation images in their order, or of chosen ones in theirs, batch by batch."""
@@ -50,7 +50,8 @@ class Images:
     def batch(self, epoch: int, chosen: Tensor) -> Tensor:
         """(images, 3, crop, crop)."""
         bank = self.material.bank
-        return normalise(bank[epoch % len(bank), chosen], self.backbone.mean, self.backbone.std)
+        rows = chosen.to(bank.device, non_blocking=True)
+        return normalise(bank[epoch % len(bank), rows], self.backbone.mean, self.backbone.std)
 
     def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
         """(images, 3, crop, crop) each."""
@@ -68,14 +69,13 @@ class Activations:
 
     def batch(self, epoch: int, chosen: Tensor) -> Tensor:
         """What the model takes after this; it is to be called before the next batch."""
-        bank = self.prefix.bank
-        return self.replay.feed(self.prefix.restore(bank[epoch % len(bank), chosen]))
+        return self.replay.feed(self.prefix.batch(epoch, chosen))
 
     def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
         """The same for validation."""
-        stored = self.prefix.val
-        for activations in (stored if chosen is None else stored[chosen]).split(EVALUATION_BATCH):
-            yield self.replay.feed(self.prefix.restore(activations))
+        rows = torch.arange(self.prefix.n_val) if chosen is None else chosen
+        for part in rows.split(EVALUATION_BATCH):
+            yield self.replay.feed(self.prefix.validation(part))
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def source_of(backbone: Backbone, material: Material, prefix: Prefix | None) -> 
     if prefix is None:
         yield Images(backbone, material)
         return
-    with Replay(backbone, prefix.cut).installed() as replay:
+    with Replay(backbone, tuple(prefix.at), prefix.empties).installed() as replay:
         yield Activations(prefix, replay)
 
 

@@ -19,8 +19,8 @@ from utsearch.errors import TrainingFailed
 from utsearch.files import write_atomic
 from utsearch.training.cost import cost_of
 from utsearch.training.metrics import Metrics, measure
-from utsearch.training.prefix import Prefix
 from utsearch.training.recipe import Recipe
+from utsearch.training.replay import Prefix
 from utsearch.training.source import Material, Source, source_of
 from utsearch.training.stepper import Stepper, autocast, precision_of
 from utsearch.tuning import Classifier, attached
@@ -170,10 +170,12 @@ class Run:
 
     def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> None:
         labels = self._material.labels
-        order = epoch_order(len(labels), seed=self._seed, epoch=epoch).to(labels.device)
+        order = epoch_order(len(labels), seed=self._seed, epoch=epoch)
+        shuffled = labels[order.to(labels.device)]
         with own_randomness(labels.device, self._seed, epoch):
-            batches = order.split(self._recipe.batch_size)
-            losses = [stepper.step(source.batch(epoch, batch), labels[batch]) for batch in batches]
+            size = self._recipe.batch_size
+            batches = zip(order.split(size), shuffled.split(size), strict=True)
+            losses = [stepper.step(source.batch(epoch, chosen), classes) for chosen, classes in batches]
         if not bool(torch.stack(losses).isfinite().all()):  # once an epoch: reading a value waits for the device
             raise TrainingFailed(f"the loss is not a number in epoch {epoch + 1}")
 
