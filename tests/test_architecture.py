@@ -17,7 +17,10 @@ FLOORS = {
     "launch": 5,
     "report": 5,
     "training": 4,
+    "card": 2,
+    "model_card": 3,
     "export": 4,
+    "hub": 5,
     "formats": 5,
     "tuning": 3,
     "forms": 2,
@@ -43,6 +46,7 @@ DOORS = {
     "plotly": {"report"},
     "ray": {"launch"},
     "submitit": {"launch"},
+    "huggingface_hub": {"model_card", "hub"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import save_file
 
 import utsearch
 from utsearch.backbones import load_backbone
+from utsearch.card import BackboneCard, Card, Confirmation, Metrics, PreprocessingCard
 from utsearch.errors import UserError
-from utsearch.export import BackboneCard, Card, Metrics, PreprocessingCard, write_export
+from utsearch.export import write_export
+from utsearch.model_card import model_card
 from utsearch.tuning import Classifier, attach
 
 DESIGN = "ffn:adapter(4, insert=parallel)@all + mha:prefix(3)@last/2"
@@ -86,6 +89,41 @@ def test_readme_example_runs(exported: tuple[Path, torch.Tensor, torch.Tensor]) 
     assert len(code.strip().splitlines()) == 3
     done = subprocess.run([sys.executable, "-c", code], cwd=folder.parent, capture_output=True, text=True, check=True)
     assert "robin" in done.stdout
+
+
+def test_the_readme_is_a_model_card_that_says_how_sure_it_is(
+    exported: tuple[Path, torch.Tensor, torch.Tensor],
+) -> None:
+    """Read by huggingface_hub itself."""
+    folder, _, _ = exported
+    text = (folder / "README.md").read_text()
+    data = ModelCard(text).data
+    assert data.pipeline_tag == "image-classification"
+    assert set(data.tags) > {"adapter", "prefix", "utsearch"}
+    assert [(r.dataset_split, r.metric_value) for r in data.eval_results] == [("validation", 0.5)]
+    assert "one seed" in text
+    assert "was not confirmed" in text
+    assert "front.png" not in text
+    card = utsearch.load(folder).card
+    seen = Confirmation(test_top1=0.61, low=0.59, high=0.63, seeds=10, rate=2.0)
+    sure = card.model_copy(update={"metrics": card.metrics.model_copy(update={"confirmed": seen})})
+    write_export(folder, sure, folder.parent / "trial.safetensors", picture=b"png")
+    text = (folder / "README.md").read_text()
+    assert [r.metric_value for r in ModelCard(text).data.eval_results] == [0.5, 0.61]
+    assert "mean of 10 fresh seeds (95% interval 59.0 to 63.0, over seeds and images), at 2 times" in " ".join(
+        text.split()
+    )
+    assert "](front.png)" in text
+    assert utsearch.load(folder).card.metrics.confirmed == seen
+
+
+def test_a_folder_of_data_is_not_told_to_the_hub(exported: tuple[Path, torch.Tensor, torch.Tensor]) -> None:
+    card = utsearch.load(exported[0]).card
+    for name, shown in (("/home/me/secret/birds", "birds"), ("cub:/home/me/CUB", "cub"), ("mini-birds", "mini-birds")):
+        with_data = card.model_copy(update={"provenance": {"dataset": {"name": name}}})
+        text = model_card("x", with_data, with_picture=False)
+        assert f"`{shown}`" in text
+        assert "/home" not in text
 
 
 def test_other_backbone_weights_are_refused(exported: tuple[Path, torch.Tensor, torch.Tensor]) -> None:

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 import utsearch
 from utsearch.backbones import load_backbone
+from utsearch.card import BackboneCard, Card, Metrics, PreprocessingCard
 from utsearch.errors import UserError
-from utsearch.export import BackboneCard, Card, ExportError, Metrics, PreprocessingCard, write_export
+from utsearch.export import ExportError, write_export
 from utsearch.formats import writer
 from utsearch.tuning import Classifier, attach
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from utsearch.stats import holm, interval, paired, rank_correlation, rank_interval
+from utsearch.stats import holm, interval, paired, rank_correlation, rank_interval, spread
 
 
 def test_interval_is_scipys() -> None:
@@ -52,6 +52,23 @@ def test_paired_finds_nothing_where_there_is_nothing() -> None:
     rng = np.random.default_rng(1)
     found = sum(paired(*(rng.random((2, 5, 200)) < 0.6)).p < 0.05 for _ in range(60))
     assert found <= 9  # binomial(60, 0.05) exceeds 9 once in 500
+
+
+def test_the_interval_is_that_of_drawing_seeds_and_images_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    hits = rng.random((6, 300)) < rng.random(300) + np.linspace(-0.1, 0.1, 6)[:, None]
+    means = [
+        hits[rng.integers(6, size=6)][:, rng.integers(300, size=300)].mean() for _ in range(4000)
+    ]  # the textbook's two-way bootstrap
+    assert spread(hits) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.006)
+    assert spread(np.array([[True, True, True, False]] * 3))[1] == 1.0  # of four images, and no more than all
+    with pytest.raises(ValueError, match="shape"):
+        spread(np.ones((0, 5), bool))
+
+
+def test_a_hundred_comparisons_may_still_be_significant() -> None:
+    own, other = np.random.default_rng(0).random((2, 10, 2000)) < np.array([0.8, 0.7])[:, None, None]
+    assert holm([paired(own, other).p, *[1.0] * 199])[0] < 0.05
 
 
 def test_paired_needs_the_same_runs() -> None:

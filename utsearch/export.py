@@ -1,97 +1,30 @@
 """The winner as a folder that loads anywhere: `design.json`, `tuner.safetensors` and a README."""
 
 import os
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from utsearch.backbones import load_backbone
+from utsearch.card import FORMAT, Card
 from utsearch.data import Preprocessing, evaluation_transform
 from utsearch.errors import UserError
 from utsearch.files import write_atomic
+from utsearch.model_card import PICTURE, model_card
 from utsearch.tuning import Classifier, attach
 
-FORMAT = 1
 CARD, WEIGHTS, README = "design.json", "tuner.safetensors", "README.md"
 
 
 class ExportError(UserError):
     """An export folder is missing, damaged, or does not belong to this backbone."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackboneCard(_Strict):
-    """Which frozen network the tuner belongs to: timm's name and the hash of the weights."""
-
-    name: str
-    weights: str
-    fingerprint: str
-    img_size: int = Field(gt=0, le=4096)
-    pool: str | None = None
-
-
-class PreprocessingCard(_Strict):
-    """Short side to `resize`, centre crop to `crop` pixels, then the backbone's mean and deviation."""
-
-    resize: int = Field(gt=0, le=8192)
-    crop: int = Field(gt=0, le=4096)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
-    protocol: str = ""
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-
-class Metrics(_Strict):
-    """Validation results of the exported weights; `seeds` says how many runs stand behind them."""
-
-    val_top1: float = Field(ge=0, le=1)
-    standard_error: float = Field(ge=0)
-    n_params: int = Field(ge=0)
-    n_head: int = Field(ge=0)
-    epoch: int
-    seconds: float
-    seeds: int
-
-
-class Card(_Strict):
-    """Everything in `design.json`."""
-
-    format: int
-    design: str
-    backbone: BackboneCard
-    class_names: list[str] = Field(min_length=1)
-    preprocessing: PreprocessingCard
-    metrics: Metrics
-    provenance: dict[str, Any]
-
-
-def make_card(settings: Mapping[str, Any], design: str, metrics: Metrics, provenance: Mapping[str, Any]) -> Card:
-    """The card of a design that was trained with these settings (`Problem.settings`, or what a study recorded)."""
-    return Card(
-        format=FORMAT,
-        design=design,
-        backbone=BackboneCard(**settings["backbone"]),
-        class_names=settings["class_names"],
-        preprocessing=PreprocessingCard(**settings["preprocessing"]),
-        metrics=metrics,
-        provenance={
-            **{key: settings[key] for key in ("dataset", "recipe", "versions", "machine")},
-            "views_seed": settings["seed"],
-            "exported_by": f"utsearch {version('utsearch')}",
-            **provenance,
-        },
-    )
 
 
 class Loaded(NamedTuple):
@@ -119,8 +52,8 @@ class Loaded(NamedTuple):
         return sorted(zip(self.class_names, probabilities, strict=True), key=lambda pair: -pair[1])
 
 
-def write_export(folder: Path, card: Card, weights: Path) -> None:
-    """Write the export folder; `weights` are those kept when the trial ended.
+def write_export(folder: Path, card: Card, weights: Path, picture: bytes | None = None) -> None:
+    """Write the export folder; `weights` are those kept when the trial ended, `picture` the front's as PNG.
 
     Raises:
         ExportError: the trial's weights are gone, or the folder holds something else.
@@ -132,7 +65,9 @@ def write_export(folder: Path, card: Card, weights: Path) -> None:
     try:
         write_atomic(folder / WEIGHTS, weights.read_bytes())
         write_atomic(folder / CARD, card.model_dump_json(indent=2) + "\n")
-        write_atomic(folder / README, _readme(folder, card))
+        if picture is not None:
+            write_atomic(folder / PICTURE, picture)
+        write_atomic(folder / README, model_card(folder.resolve().name, card, with_picture=picture is not None))
     except OSError as error:
         raise ExportError(f"cannot write {folder}: {error.strerror or error}") from error
 
@@ -195,25 +130,3 @@ def _read_weights(root: Path) -> dict[str, Tensor]:
         raise ExportError(f"{root} has no {WEIGHTS}; export it again") from error
     except (SafetensorError, OSError) as error:
         raise ExportError(f"{path} is damaged ({error}); export it again") from error
-
-
-def _readme(folder: Path, card: Card) -> str:
-    metrics, backbone = card.metrics, card.backbone
-    seeds = "one seed" if metrics.seeds == 1 else f"{metrics.seeds} seeds"
-    return f"""# A tuner for `{backbone.name}`
-
-    {card.design}
-
-{metrics.n_params:,} tuner parameters and a head of {metrics.n_head:,}; {100 * metrics.val_top1:.1f} ±
-{100 * metrics.standard_error:.1f} % top-1 on validation ({seeds}, chosen as the best of a search, so expect a little
-less on new images), {len(card.class_names)} classes. Backbone weights: {backbone.weights}, fingerprint
-`{backbone.fingerprint}`.
-
-```python
-import utsearch
-tuned = utsearch.load("{folder.name}")  # .model, .transform and .class_names, ready to use
-print(tuned.classify("image.png")[:3])
-```
-
-`python cli.py predict {folder.name} image.png` does the same. `design.json` says what made it.
-"""

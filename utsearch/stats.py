@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Hits = npt.NDArray[np.bool_]  # (seeds, images): which test images a run of each seed classified right
-RESAMPLES = 2_000
+RESAMPLES = 50_000  # the smallest p-value, 1 in so many, has to survive Holm's correction over hundreds of comparisons
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,36 @@ def paired(own: Hits, other: Hits, *, seed: int = 0) -> Paired:
     if own.shape != other.shape or own.ndim != 2 or 0 in own.shape:
         raise ValueError(f"paired results need one shape (seeds, images), got {own.shape} and {other.shape}")
     gain = own.astype(np.float64) - other.astype(np.float64)
-    n_seeds, n_images = gain.shape
-    rng = np.random.default_rng(seed)
-    seeds = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=RESAMPLES) / n_seeds
-    even = np.full(n_images, 1 / n_images)
-    means = [seeds[i] @ (gain @ rng.multinomial(n_images, even)) / n_images for i in range(RESAMPLES)]
+    means = _resampled(gain, seed)
     low, high = np.quantile(means, [0.025, 0.975])
     sides = min(float(np.less_equal(means, 0).mean()), float(np.greater_equal(means, 0).mean()))
     return Paired(float(gain.mean()), float(low), float(high), min(1.0, max(2 * sides, 1 / RESAMPLES)))
+
+
+def spread(hits: Hits, *, seed: int = 0) -> tuple[float, float]:
+    """The 95% interval of a mean accuracy by a bootstrap over seeds and images, both drawn with replacement.
+
+    Raises:
+        ValueError: no seeds or no images.
+    """
+    if hits.ndim != 2 or 0 in hits.shape:
+        raise ValueError(f"an interval takes results of shape (seeds, images), got {hits.shape}")
+    low, high = np.quantile(_resampled(hits.astype(np.float64), seed), [0.025, 0.975])
+    return max(0.0, float(low)), min(1.0, float(high))
+
+
+def _resampled(values: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
+    """Means of `RESAMPLES` samples of rows and columns, (resamples,).
+
+    Rows are drawn. The mean over drawn columns is normal in the limit of many, with the columns' own covariance: it is
+    drawn as such, which for 2,000 images takes a thousandth of the time.
+    """
+    n_seeds, n_images = values.shape
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=RESAMPLES) / n_seeds  # (resamples, seeds)
+    covariance = np.atleast_2d(np.cov(values, ddof=0)) / n_images
+    deviations = np.sqrt(np.maximum(((weights @ covariance) * weights).sum(axis=1), 0.0))
+    return weights @ values.mean(axis=1) + deviations * rng.standard_normal(RESAMPLES)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -67,7 +67,7 @@ def test_evaluate_after_a_search_and_train_again_from_an_export(run: Run, tmp_pa
     code, out, err = run("evaluate", "--study", "mine", "--seeds", "2", "--no-front", "--trial", "1", "--device", "cpu")
     assert (code, err) == (0, "")
     assert re.search(r"full, seed 1001: \d+\.\d % test top-1", out)
-    assert "no new design was evaluated" in out
+    assert "No new design was retrained" in out
     code, out, err = run("evaluate", "--study", "mine", "--seeds", "2", "--no-front", "--json")
     found = json.loads(out)
     assert {row["name"] for row in found["results"]} > {"linear", "lora-8", "full"}
@@ -80,6 +80,49 @@ def test_evaluate_after_a_search_and_train_again_from_an_export(run: Run, tmp_pa
     code, out, err = run("train", "--design", "ffn:adapter(2)@last/2", "--dataset", folder, "--device", "cpu")
     assert (code, err) == (0, "")
     assert re.search(r"epoch 5: .* % val top-1, loss .* images/s", out)
+
+
+@pytest.mark.timeout(280)
+def test_confirm_in_two_parts_and_what_report_and_export_then_say(run: Run, tmp_path: Path) -> None:
+    folder = str(images(tmp_path / "data"))
+    options = ["--recipe", "epochs=2", "--device", "cpu", "--study", "mine"]
+    assert run("search", "--dataset", folder, "--budget", "3", "--sampler", "random", *options)[0] == 0
+    words = [
+        "confirm",
+        "--study",
+        "mine",
+        "--no-front",
+        "--design",
+        "ffn:lora(2)@last/3",
+        "--seeds",
+        "2",
+        "--rates",
+        "1",
+    ]
+    for part in ("1/2", "2/2"):
+        code, out, err = run(*words, "--part", part)
+        assert (code, err) == (0, "")
+        assert f"part {part} is done" in out
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert "seed 1000:" not in out  # both parts had trained everything
+    assert re.search(r"Of 1 new design, .*known form", out)
+    found = json.loads(run(*words, "--json")[1])
+    own = next(row for row in found["results"] if not row["known"])
+    rivals = {c["other"] for c in found["comparisons"]}
+    assert rivals >= {"linear"}
+    assert all(row["n_params"] <= own["n_params"] for row in found["results"])
+    assert own["interval"][0] <= own["test_top1"] <= own["interval"][1]
+    assert run("report", "--study", "mine", "--out", "report.html")[0] == 0
+    assert found["verdicts"][0] in Path("report.html").read_text()
+    assert run("export", "--study", "mine", "--out", "one", "--pick", "trial=1")[0] == 0
+    assert "was not confirmed" in Path("one/README.md").read_text()
+    code, out, err = run("confirm", "--study", "mine", "--no-front", "--trial", "1", "--seeds", "2", "--rates", "1")
+    assert (code, err) == (0, "")
+    code, out, err = run("export", "--study", "mine", "--out", "sure", "--pick", "trial=1")
+    assert "% test top-1 over 2 seeds" in out
+    assert "mean of 2 fresh seeds" in " ".join(Path("sure/README.md").read_text().split())
+    assert Path("sure/front.png").stat().st_size < 100_000
 
 
 @pytest.mark.timeout(280)
@@ -151,6 +194,8 @@ MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "jitter": (["search", "--recipe", "jitter=2"], r"jitter=2\.0 is not from 0 to 1"),
     "flip": (["search", "--recipe", "flip=perhaps"], r"flip='perhaps' is no bool"),
     "rates": (["evaluate", "--rates", "2"], r"--rates 2 is none of 1, 3, 5"),
+    "part": (["confirm", "--part", "3/2"], r"--part '3/2' is none: 1/2 is the first"),
+    "push": (["push", "nothing", "me/x"], r"nothing is no export of utsearch"),
     "nothing to evaluate": (["evaluate"], r"no studies in studies"),
     "sampler": (["search", "--sampler", "tpee"], r"no sampler 'tpee'; did you mean tpe"),
     "max-params": (["search", "--max-params", "few"], r"'few' is no number of parameters"),
@@ -205,7 +250,20 @@ def test_exit_code_reaches_the_shell() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "search", "pareto", "export", "predict", "sample", "designs", "data list", "data check", "data fetch"],
+    [
+        "",
+        "search",
+        "confirm",
+        "push",
+        "pareto",
+        "export",
+        "predict",
+        "sample",
+        "designs",
+        "data list",
+        "data check",
+        "data fetch",
+    ],
 )
 def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
     code = (

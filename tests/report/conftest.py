@@ -142,8 +142,8 @@ def make_story(records: Sequence[Record], about: About) -> Story:
         depth=6,
         importance={goal: {"ffn.form": 0.6, "mha.rank": 0.3, "qkv.first": 0.1} for goal in goals},
         confirmed=[
-            Confirmed("lora-8", "qkv:lora(8)", 24576, known=True, top1=0.74, half=0.008, seeds=5),
-            Confirmed("trial 33", "ffn:adapter(4)@last/2", 4000, known=False, top1=0.76, half=None, seeds=1),
+            Confirmed("lora-8", "qkv:lora(8)", 24576, known=True, top1=0.74, interval=(0.732, 0.749), seeds=5),
+            Confirmed("trial 33", "ffn:adapter(4)@last/2", 4000, known=False, top1=0.76, interval=None, seeds=1),
         ],
         rivalries=[Rivalry("trial 33", "lora-8", 0.02, 0.01, 0.03, 0.004, "better")],
         sessions=[{"host": "vm", "started": "2026-01-01", "command": "cli.py search"}],

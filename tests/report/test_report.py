@@ -15,7 +15,7 @@ from utsearch.report.effects import importance_figure, slices_figure
 from utsearch.report.groups import About, finished, front, hypervolume, thinned
 from utsearch.report.report import figures, report, write_report
 from utsearch.report.seeds import confirmed_figure
-from utsearch.report.story import Story, best_under, depth_of, regrets
+from utsearch.report.story import Confirmed, Story, best_under, depth_of, regrets
 from utsearch.report.where import NEAR, shares, where_figure
 from utsearch.search import Record
 
@@ -123,8 +123,10 @@ def test_importance_and_seeds_are_absent_where_nothing_was_computed(story: Story
     assert confirmed_figure([]) is None
     figure = confirmed_figure(story.confirmed)
     assert figure is not None
-    known, new = figure["data"]
-    assert known["error_y"]["array"] == pytest.approx([0.8])
+    line, known, new = figure["data"]
+    assert line["x"] == [4000]  # it is better than the larger one
+    assert known["error_y"]["array"] == pytest.approx([0.9])
+    assert known["error_y"]["arrayminus"] == pytest.approx([0.8])
     assert new["error_y"]["array"] == [0.0]
     assert "one seed" in new["hovertext"][0]
     bars = importance_figure(story.importance)
@@ -180,3 +182,19 @@ def test_a_study_without_results_has_a_report(about: About) -> None:
 
 def test_a_damaged_design_is_shown_not_fatal(record: Make, about: About) -> None:
     assert "not a design" in report([Story(about, [record(0, design="not a design :("), record(1)])])
+
+
+def test_the_confirmed_front_is_told_in_words(story: Story) -> None:
+    html = report([story])
+    assert "Of 1 new design, 1 beat every known form of their size: trial 33." in html
+    assert "closest: lora-8, +2.0 points [+1.0, +3.0], p = 0.004" in html
+    assert "Of 1 new design" not in report([replace(story, confirmed=(), rivalries=())])
+
+
+def test_the_answer_names_what_was_confirmed(story: Story) -> None:
+    best = best_under(story.records, 50_000)
+    assert best is not None
+    seen = Confirmed(f"trial {best.number}", best.design, best.n_params, False, 0.7, (0.68, 0.72), 10)
+    sure = answers(replace(story, confirmed=[seen]))[0].answer
+    assert sure.endswith("Confirmed: 70.0 [68.0, 72.0] % test top-1 over 10 seeds.")
+    assert answers(story)[0].answer.endswith("one seed.")

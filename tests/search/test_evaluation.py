@@ -1,5 +1,6 @@
 """The final evaluation: what is chosen, kept, gone on with and compared."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from fake_problem import FakeProblem, run_fake
 
-from utsearch.report.confirmed import confirmed_json, verdicts
+from utsearch.report.confirmed import confirmed_json, confirmed_of, rivalries_of, verdicts
 from utsearch.search import Study, open_study
+from utsearch.search.comparing import comparisons
 from utsearch.search.evaluation import (
     FULL,
     Outcome,
@@ -16,7 +18,6 @@ from utsearch.search.evaluation import (
     Subject,
     best_rates,
     choose,
-    comparisons,
     evaluate,
     outcomes,
     results,
@@ -115,13 +116,46 @@ def test_a_new_design_is_compared_with_known_ones_of_at_most_its_size() -> None:
     large = result(subject(FULL, 9000, known=True), 0.9)
     pairs = comparisons([own, small, equal, large])
     assert {c.other: c.verdict for c in pairs} == {"lora": "better", "ssf": "not distinguishable"}
-    (line,) = verdicts([own, small, equal, large], pairs)
-    assert line.startswith("trial 3 (500 parameters) beats 1 of the 2 known designs of at most its size")
-    assert "not ssf (not distinguishable)" in line
+    first, line = verdicts(confirmed_of([own, small, equal, large]), rivalries_of(pairs))
+    assert first == "Of 1 new design, none beats every known form of its size."
+    assert re.match(r"trial 3 \(500 parameters, 7\d\.\d \[.*\] % test top-1\) beats 1 of 2, not ssf \(not dist", line)
+
+
+def test_only_the_largest_of_a_family_within_the_size_is_a_rival() -> None:
+    own = result(subject("trial 3", 500, known=False), 0.7)
+    loras = [result(subject(f"lora-{n}", 100 * n, known=True), 0.6) for n in (1, 4, 8)]
+    pairs = comparisons([own, *loras])
+    assert [c.other for c in pairs] == ["lora-4"]
+    first, _ = verdicts(confirmed_of([own, *loras]), rivalries_of(pairs))
+    assert first == "Of 1 new design, 1 beat every known form of their size: trial 3."
+
+
+def test_of_the_front_those_that_gain_most_are_confirmed(study: Study) -> None:
+    records = study.records()
+    whole = [s for s in choose(records, front=True, baselines=False) if not s.known]
+    one = [s for s in choose(records, front=True, baselines=False, most=1) if not s.known]
+    assert len(whole) > 1
+    assert len(one) == 1
+    assert one[0] in whole
+    finished = [r for r in records if r.status == "finished"]
+
+    def gain(s: Subject) -> float:
+        return (s.val_top1 or 0) - max((r.top1 or 0) for r in finished if r.baseline and r.n_params <= s.n_params)
+
+    assert gain(one[0]) == max(map(gain, whole))
+
+
+def test_a_design_stands_once_at_the_rate_with_most_seeds(tmp_path: Path) -> None:
+    study = run_fake(FakeProblem(), tmp_path, "3")
+    own = choose(study.records(), baselines=False, top=1)[0]
+    evaluate(study, [own], [1, 2], lambda seed: FakeProblem())
+    evaluate(study, [replace(own, rate=2.0)], [1, 2, 3], lambda seed: FakeProblem())
+    (found,) = results(study)
+    assert (found.subject.rate, found.seeds) == (2.0, (1, 2, 3))
 
 
 def test_one_seed_says_so_in_json() -> None:
     own = result(subject("trial 3", 500, known=False), 0.7, seeds=1)
     row = confirmed_json([own], [])["results"][0]
-    assert row["half_interval"] is None
+    assert row["interval"] is None
     assert len(row["runs"]) == 1

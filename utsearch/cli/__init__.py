@@ -5,6 +5,7 @@ import sys
 import typer
 
 from utsearch.cli.compare import compare
+from utsearch.cli.confirm import confirm
 from utsearch.cli.dashboard import dashboard
 from utsearch.cli.data import data
 from utsearch.cli.designs import designs
@@ -13,6 +14,7 @@ from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
 from utsearch.cli.predict import predict
+from utsearch.cli.push import push
 from utsearch.cli.report import report
 from utsearch.cli.sample import sample
 from utsearch.cli.search import search
@@ -31,7 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
-    *(search, worker, train, evaluate, export, predict, sample),
+    *(search, worker, train, evaluate, confirm, export, push, predict, sample),
     *(pareto, report, studies, show, compare, dashboard),
     *(designs, spaces, doctor),
 )

@@ -29,6 +29,7 @@ def export(
     """
     from utsearch.export import load, write_export
     from utsearch.formats import writer
+    from utsearch.report.picture import front_picture
     from utsearch.search import open_study, pick_record
     from utsearch.search.card import card_of
 
@@ -36,11 +37,12 @@ def export(
     opened = open_study(study, storage, studies_dir=studies)
     record = pick_record(opened.records(), pick)
     card = card_of(opened, record)
-    write_export(out, card, opened.weights(record.number))
-    metrics = card.metrics
+    write_export(out, card, opened.weights(record.number), front_picture(opened.records(), record.number))
+    metrics, seen = card.metrics, card.metrics.confirmed
+    sure = f"; confirmed: {100 * seen.test_top1:.1f} % test top-1 over {seen.seeds} seeds" if seen else ""
     print(
         f"wrote {out}: {record.design}, {record.n_params:,} tuner parameters, "
-        f"{100 * metrics.val_top1:.1f} ± {100 * metrics.standard_error:.1f} % val top-1 (one seed)"
+        f"{100 * metrics.val_top1:.1f} ± {100 * metrics.standard_error:.1f} % val top-1 (one seed){sure}"
     )
     for write in writers:
         print(f"wrote {write(load(out), out)}")

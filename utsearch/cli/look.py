@@ -1,6 +1,5 @@
 """What `search` and `pareto` both show of a study."""
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,28 +31,19 @@ def print_result(study: "Study") -> None:
 
 def story_of(study: "Study") -> "Story":
     """All that a report tells of a study, as plain data."""
-    from utsearch.report.story import Confirmed, Rivalry, Story
-    from utsearch.search.evaluation import comparisons, results
+    from utsearch.report.confirmed import confirmed_of, rivalries_of
+    from utsearch.report.story import Story
+    from utsearch.search.comparing import comparisons
+    from utsearch.search.evaluation import results
     from utsearch.search.importance import importance
 
     found = results(study)
-    confirmed = []
-    for result in found:
-        (mean, half), subject = result.top1, result.subject
-        spread = half if math.isfinite(half) else None
-        confirmed.append(
-            Confirmed(subject.name, subject.design, subject.n_params, subject.known, mean, spread, len(result.seeds))
-        )
-    rivalries = [
-        Rivalry(c.own, c.other, c.paired.difference, c.paired.low, c.paired.high, c.p, c.verdict)
-        for c in comparisons(found)
-    ]
     return Story(
         about_of(study),
         study.records(),
         depth=study.depth,
         importance=importance(study),
-        confirmed=confirmed,
-        rivalries=rivalries,
+        confirmed=confirmed_of(found),
+        rivalries=rivalries_of(comparisons(found)),
         sessions=study.sessions,
     )

@@ -25,8 +25,8 @@ from utsearch.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from utsearch.card import Card
     from utsearch.design import Design
-    from utsearch.export import Card
     from utsearch.training import Problem, Run, Rung
     from utsearch.tuning import Resolved
 
@@ -144,7 +144,8 @@ def _train(problem: "Problem", design: "Design", seed: int, out: Path | None, un
 def _export(problem: "Problem", run: "Run", rung: "Rung", resolved: "Resolved", seed: int, out: Path) -> None:
     from tempfile import TemporaryDirectory
 
-    from utsearch.export import Metrics, make_card, write_export
+    from utsearch.card import Metrics, make_card
+    from utsearch.export import write_export
 
     metrics = Metrics(
         val_top1=rung.top1,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from utsearch.design import ALL
+from utsearch.report.confirmed import spread
 from utsearch.report.groups import accuracy, error, finished, front
 from utsearch.report.story import Story, best_under, slots
 from utsearch.report.summary import Comparison
@@ -33,7 +34,7 @@ def answers(story: Story) -> list[Answer]:
     if best is None:
         return [Answer(f"Which design under {count(LIMIT)} parameters?", "None has finished yet."), cost]
     return [
-        Answer(f"Which design under {count(LIMIT)} parameters?", _which(best), clean(best.design)),
+        Answer(f"Which design under {count(LIMIT)} parameters?", _which(best, story), clean(best.design)),
         Answer("Is a new design better than LoRA, and how sure?", versus_lora(story)),
         Answer("Where does it sit in the network?", where(best)),
         cost,
@@ -41,10 +42,14 @@ def answers(story: Story) -> list[Answer]:
     ]
 
 
-def _which(best: Record) -> str:
+def _which(best: Record, story: Story) -> str:
     name = f" ({clean(best.baseline)} of the catalogue)" if best.baseline else ", a new design"
     words = f"trial #{best.number}{name}: {percent(accuracy(best))} ± {percent(error(best))} % validation top-1"
-    return f"{words} with {count(best.n_params)} parameters, one seed."
+    words = f"{words} with {count(best.n_params)} parameters, one seed."
+    seen = next((each for each in story.confirmed if each.design == best.design and each.interval), None)
+    if seen is None:
+        return words
+    return f"{words} Confirmed: {spread(seen)} % test top-1 over {plural(seen.seeds, 'seed')}."
 
 
 def versus_lora(story: Story) -> str:
@@ -63,7 +68,7 @@ def versus_lora(story: Story) -> str:
     clear = "Probably" if pair_of.beats else "Not shown"
     pair = f"#{pair_of.new.number} against {clean(pair_of.rival.baseline or '')}"
     advice = (
-        "One seed, and picked as the best of many, which flatters it: run python cli.py evaluate before you believe it."
+        "One seed, and picked as the best of many, which flatters it: run python cli.py confirm before you believe it."
     )
     return f"{clear}: {pair} of at most its size: {strength} of validation top-1. {advice}"
 

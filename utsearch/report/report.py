@@ -10,6 +10,7 @@ from typing import Any
 
 from utsearch.files import write_atomic
 from utsearch.report.answers import LIMIT, Answer, answers
+from utsearch.report.confirmed import HOW, verdicts
 from utsearch.report.costs import costs_figure
 from utsearch.report.curves import curves_figure, volume_figure
 from utsearch.report.effects import importance_figure, slices_figure
@@ -113,7 +114,6 @@ def plotly_figures(story: Story) -> dict[str, Any]:
 
 
 _SECTIONS = (
-    ("seeds", "Confirmed over seeds", "Retrained on train+val over fresh seeds, read on test; bars are 95% intervals."),
     (
         "where",
         "Where good designs put their tuners",
@@ -157,7 +157,8 @@ def _column(story: Story, prefix: str, present: set[str]) -> str:
         _answers(answers(story)),
         _section(prefix, "front", "The front", caption(records)),
         f'<section><div class="scroll">{front_html(records)}</div></section>',
-        f"<section><h2>Against the catalogue</h2>{comparison_list(records)}</section>",
+        *(_confirmed(prefix, story) if "seeds" in present else ()),
+        f"<section><h2>Against the catalogue, one seed on validation</h2>{comparison_list(records)}</section>",
         *(_section(prefix, key, heading, words) for key, heading, words in _SECTIONS if key in present),
         _ended(story),
         _settings(story),
@@ -168,6 +169,14 @@ def _column(story: Story, prefix: str, present: set[str]) -> str:
 def _section(prefix: str, key: str, heading: str, words: str) -> str:
     plot = f'<div class="plot" id="{prefix}-{key}" role="img" aria-label="{text(heading)}"></div>'
     return f"<section><h2>{text(heading)}</h2><figure>{plot}<figcaption>{text(words)}</figcaption></figure></section>"
+
+
+def _confirmed(prefix: str, story: Story) -> Iterator[str]:
+    """The confirmed front, and in words which new designs beat the known ones, and which do not."""
+    yield _section(prefix, "seeds", "Confirmed over seeds", f"Retrained on train+val, read on test. {HOW}")
+    first, *rest = verdicts(story.confirmed, story.rivalries)
+    listed = "".join(f"<li>{text(line)}</li>" for line in rest)
+    yield f"<section><p><strong>{text(first)}</strong></p><ul>{listed}</ul></section>"
 
 
 def _answers(given: Sequence[Answer]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from utsearch import pareto
 from utsearch.report.story import Confirmed
 from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout
 from utsearch.report.traces import BEST, KNOWN, Kind
@@ -29,11 +30,27 @@ def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
         "yaxis": AXIS,
         "annotations": [heading("test top-1 (%)", 0, 12)],
     }
-    return {"data": [trace for trace in data if trace["x"]], "layout": layout(420, **axes)}
+    return {"data": [_front(results), *(trace for trace in data if trace["x"])], "layout": layout(420, **axes)}
+
+
+def _front(results: Sequence[Confirmed]) -> dict[str, Any]:
+    """The steps of the designs whose mean none of at most their size reaches."""
+    best = [results[i] for i in pareto.front([(result.n_params, result.top1) for result in results])]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": "confirmed front",
+        "line": {"shape": "hv", "color": BEST.marker["color"], "width": 1.5},
+        "x": [max(result.n_params, 1) for result in best],
+        "y": [100 * result.top1 for result in best],
+        "hoverinfo": "skip",
+    }
 
 
 def _trace(kind: Kind, name: str, members: Sequence[Confirmed]) -> dict[str, Any]:
-    halves = [100 * result.half if result.half is not None else 0.0 for result in members]
+    ends = [result.interval or (result.top1, result.top1) for result in members]
+    ups = [100 * (high - result.top1) for result, (_, high) in zip(members, ends, strict=True)]
+    downs = [100 * (result.top1 - low) for result, (low, _) in zip(members, ends, strict=True)]
     return {
         "type": "scatter",
         "mode": "markers+text",
@@ -41,7 +58,15 @@ def _trace(kind: Kind, name: str, members: Sequence[Confirmed]) -> dict[str, Any
         "marker": kind.marker,
         "x": [max(result.n_params, 1) for result in members],
         "y": [100 * result.top1 for result in members],
-        "error_y": {"type": "data", "array": halves, "color": kind.marker["color"], "thickness": 1.2, "width": 4},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": ups,
+            "arrayminus": downs,
+            "color": kind.marker["color"],
+            "thickness": 1.2,
+            "width": 4,
+        },
         "text": [escape(clean(result.name)) for result in members],
         "textposition": "top center",
         "textfont": {"size": 11},
@@ -53,8 +78,9 @@ def _trace(kind: Kind, name: str, members: Sequence[Confirmed]) -> dict[str, Any
 
 def _words(result: Confirmed) -> str:
     how = "one seed"
-    if result.half is not None:
-        how = f"± {percent(result.half)}, 95% over {plural(result.seeds, 'seed')}"
+    if result.interval is not None:
+        low, high = map(percent, result.interval)
+        how = f"95% interval {low} to {high} over {plural(result.seeds, 'seed')} and the images"
     name, design = escape(clean(result.name)), escape(clean(result.design))
     top1 = f"{percent(result.top1)} % test top-1 ({how})"
     return "<br>".join([f"<b>{name}</b>", design, f"{count(result.n_params)} parameters", top1])

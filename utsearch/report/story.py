@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A design retrained over fresh seeds and read on test: mean top-1 and half its 95% interval, None of one seed."""
+    """A design retrained over fresh seeds and read on test: mean top-1, and its 95% interval, None of one seed."""
 
     name: str
     design: str
     n_params: int
     known: bool
     top1: float
-    half: float | None
+    interval: tuple[float, float] | None
     seeds: int
+    rate: float = 1.0
+    val_top1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Rivalry:
     high: float
     p: float
     verdict: str
+    seeds: int = 1
 
 
 @dataclass(frozen=True)

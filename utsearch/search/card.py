@@ -1,6 +1,7 @@
 """What an export says of the trial it was made from."""
 
-from utsearch.export import Card, Metrics, make_card
+from utsearch.card import Card, Confirmation, Metrics, make_card
+from utsearch.search.evaluation import results
 from utsearch.search.record import Record
 from utsearch.search.study import Study
 
@@ -15,6 +16,7 @@ def card_of(study: Study, record: Record) -> Card:
         epoch=record.epoch,
         seconds=record.seconds,
         seeds=1,
+        confirmed=confirmation_of(study, record),
     )
     provenance = {
         "study": study.name,
@@ -26,3 +28,14 @@ def card_of(study: Study, record: Record) -> Card:
         "sessions": study.sessions,
     }
     return make_card(study.settings, record.design, metrics, provenance)
+
+
+def confirmation_of(study: Study, record: Record) -> Confirmation | None:
+    """What fresh seeds said of the record's design; None where fewer than two were read."""
+    for result in results(study):
+        if result.subject.digest == record.digest and result.interval is not None:
+            low, high = result.interval
+            return Confirmation(
+                test_top1=result.top1, low=low, high=high, seeds=len(result.seeds), rate=result.subject.rate
+            )
+    return None

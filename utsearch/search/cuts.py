@@ -35,6 +35,11 @@ def useful_cuts(
             firsts[first_tuned(design)] += 1
         except UserError:  # the search will call it infeasible
             continue
+    return best_cuts(firsts, depth)
+
+
+def best_cuts(firsts: Counter[int], depth: int) -> tuple[int, ...]:
+    """Cuts by how many blocks they save over designs whose first tuned blocks are counted in `firsts`."""
     chosen: list[int] = []
     while True:
         gains = {cut: _saved([*chosen, cut], firsts) - _saved(chosen, firsts) for cut in range(1, depth + 1)}

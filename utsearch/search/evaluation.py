@@ -1,11 +1,12 @@
 """The final evaluation: chosen designs retrained over fresh seeds and read on test once, kept with the study."""
 
 import base64
-import math
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ from utsearch.search.protocol import RunLike
 from utsearch.search.record import Record, finished, front_records
 from utsearch.search.storage import StudyError, database_errors
 from utsearch.search.study import Study
-from utsearch.stats import Hits, Paired, holm, interval, paired, rank_correlation, rank_interval
+from utsearch.stats import Hits, spread
 
 FIRST_SEED = 1000  # fresh: searches take small ones
 FULL = "full"  # the name of full fine-tuning
@@ -85,7 +86,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """A subject over its seeds: mean test top-1 and half its 95% interval (Student's t)."""
+    """A subject over its seeds."""
 
     subject: Subject
     outcomes: tuple[Outcome, ...]
@@ -96,37 +97,38 @@ class Result:
         return tuple(outcome.seed for outcome in self.outcomes)
 
     @property
-    def top1(self) -> tuple[float, float]:
-        """Mean and half the interval."""
-        return interval([outcome.top1 for outcome in self.outcomes])
+    def top1(self) -> float:
+        """Mean over the seeds."""
+        return statistics.mean(outcome.top1 for outcome in self.outcomes)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """95% interval of the mean over seeds and images; None of one seed."""
+        return None if len(self.outcomes) < 2 else spread(self.hits(self.seeds))
 
     def hits(self, seeds: Sequence[int]) -> Hits:
         """Which images were right, (seeds, images)."""
         return np.stack([outcome.correct for outcome in self.outcomes if outcome.seed in seeds])
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A new design against a known one on the seeds they share; `p` is Holm's over all comparisons."""
-
-    own: str
-    other: str
-    seeds: int
-    paired: Paired
-    p: float
-
-    @property
-    def verdict(self) -> str:
-        """`better`, `worse` or `not distinguishable`, at 5%."""
-        if self.p >= 0.05:
-            return "not distinguishable"
-        return "better" if self.paired.difference > 0 else "worse"
-
-
 def choose(
-    records: Sequence[Record], *, front: bool = False, top: int = 0, trials: Sequence[int] = ()
+    records: Sequence[Record],
+    *,
+    front: bool = False,
+    top: int = 0,
+    trials: Sequence[int] = (),
+    baselines: bool = True,
+    most: int | None = None,
 ) -> list[Subject]:
-    """Subjects of a study, chosen on validation alone: the front, the best, trials by number; and every baseline.
+    """Subjects of a study, chosen on validation alone.
+
+    Args:
+        records: of the study.
+        front: those of the Pareto front.
+        top: the best, as many.
+        trials: by number.
+        baselines: every finished baseline, on the front or not.
+        most: of the front's new designs only so many: those that gain most on the best smaller baseline.
 
     Raises:
         StudyError: nothing has finished, or there is no such trial.
@@ -137,11 +139,25 @@ def choose(
     by_number = {record.number: record for record in done}
     if missing := [number for number in trials if number not in by_number]:
         raise StudyError(f"trial {missing[0]} has not finished; those that have: {_some(sorted(by_number))}")
-    chosen = [record for record in done if record.baseline is not None]
-    chosen += front_records(done) if front else []
+    chosen = [record for record in done if record.baseline is not None] if baselines else []
+    chosen += _clearest(done, most) if front else []
     chosen += sorted(done, key=lambda r: -(r.top1 or 0.0))[:top]
     chosen += [by_number[number] for number in trials]
     return list({record.digest: _subject(record) for record in chosen}.values())
+
+
+def _clearest(done: list[Record], most: int | None) -> list[Record]:
+    """The front, of its new designs only those that gain most on the baselines of at most their size."""
+    members = front_records(done)
+    known = [record for record in done if record.baseline is not None]
+
+    def gain(record: Record) -> float:
+        rivals = [rival.top1 or 0.0 for rival in known if rival.n_params <= record.n_params]
+        return (record.top1 or 0.0) - max(rivals, default=0.0)
+
+    new = sorted((record for record in members if record.baseline is None), key=gain, reverse=True)
+    kept = {record.number for record in new[:most]}
+    return [record for record in members if record.baseline is not None or record.number in kept]
 
 
 def _subject(record: Record) -> Subject:
@@ -283,42 +299,22 @@ def _outcome(value: Mapping[str, Any]) -> Outcome:
 def results(
     study: Study, subjects: Sequence[Subject] | None = None, seeds: Sequence[int] | None = None, place: str = ""
 ) -> list[Result]:
-    """The stored outcomes by subject, from small to large; of `subjects` and `seeds` only, where given."""
+    """The stored outcomes by subject, from small to large; of `subjects` and `seeds` only, where given.
+
+    Without `subjects`, a design that was evaluated at several rates stands there once: at the one with most seeds.
+    """
     wanted = None if subjects is None else {subject.key for subject in subjects}
     grouped: dict[str, list[Outcome]] = {}
     for outcome in outcomes(study, place):
         if (wanted is None or outcome.subject.key in wanted) and (seeds is None or outcome.seed in seeds):
             grouped.setdefault(outcome.subject.key, []).append(outcome)
     found = [Result(rows[0].subject, tuple(sorted(rows, key=lambda o: o.seed))) for rows in grouped.values()]
+    if wanted is None:
+        found.sort(key=lambda result: (len(result.seeds), _tried(study, result.subject)))
+        found = list({result.subject.digest: result for result in found}.values())
     return sorted(found, key=lambda result: (result.subject.n_params, result.subject.name))
 
 
-def agreement(found: Sequence[Result]) -> dict[str, float] | None:
-    """How far validation on the subset orders the designs as test on the whole set does: Spearman's ρ.
-
-    None under four designs, or where all are alike.
-    """
-    pairs = [(r.subject.val_top1, r.top1[0]) for r in found if r.subject.val_top1 is not None]
-    rho = rank_correlation([before for before, _ in pairs], [after for _, after in pairs])
-    if len(pairs) < 4 or math.isnan(rho):
-        return None
-    low, high = rank_interval(rho, len(pairs))
-    return {"designs": len(pairs), "rho": rho, "low": low, "high": high}
-
-
-def comparisons(found: Sequence[Result]) -> list[Comparison]:
-    """Every new design against every known one of at most its size, paired over shared seeds and images."""
-    pairs = list(_pairs(found))
-    adjusted = holm([outcome.p for _, _, _, outcome in pairs])
-    return [
-        Comparison(own.subject.name, other.subject.name, len(shared), outcome, p)
-        for (own, other, shared, outcome), p in zip(pairs, adjusted, strict=True)
-    ]
-
-
-def _pairs(found: Sequence[Result]) -> Iterator[tuple[Result, Result, tuple[int, ...], Paired]]:
-    for own in (result for result in found if not result.subject.known):
-        for other in (result for result in found if result.subject.known):
-            shared = tuple(seed for seed in own.seeds if seed in other.seeds)
-            if shared and other.subject.n_params <= own.subject.n_params:
-                yield own, other, shared, paired(own.hits(shared), other.hits(shared))
+def _tried(study: Study, subject: Subject) -> float:
+    """What validation said of this rate, where several were tried."""
+    return float(study.optuna.user_attrs.get(f"{RATES}{subject.key}", 0.0))

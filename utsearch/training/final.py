@@ -26,7 +26,16 @@ class FinalProblem(Problem):
     def with_validation(cls, problem: Problem) -> "FinalProblem":
         """The search's own splits and seed: to choose learning rates before test is read."""
         recipe = replace(problem.recipe, rungs=(problem.recipe.epochs,))
-        return cls(problem.backbone, problem.dataset, recipe, problem.device, problem.seed, compiler=problem.compiler)
+        return cls(
+            problem.backbone,
+            problem.dataset,
+            recipe,
+            problem.device,
+            problem.seed,
+            cache=problem.cache,
+            cuts=problem.cuts,
+            compiler=problem.compiler,
+        )
 
     @classmethod
     def of(cls, problem: Problem, seed: int) -> "FinalProblem":
