@@ -46,7 +46,7 @@ DOORS = {
     "plotly": {"report"},
     "ray": {"launch"},
     "submitit": {"launch"},
-    "huggingface_hub": {"model_card", "hub"},
+    "huggingface_hub": {"backbones", "model_card", "hub"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
