@@ -17,7 +17,7 @@ from utsearch.errors import TrainingFailed
 from utsearch.search.protocol import RunLike
 from utsearch.search.record import Record, finished, front_records
 from utsearch.search.storage import StudyError, database_errors
-from utsearch.search.study import Study
+from utsearch.search.study import Study, check_writable
 from utsearch.stats import Hits, spread
 
 FIRST_SEED = 1000  # fresh: searches take small ones
@@ -197,6 +197,7 @@ def evaluate(
         done += len(subjects) - len(missing)
         if not missing:
             continue
+        check_writable(study)
         problem = problem_of(seed)
         for subject in missing:
             try:
@@ -236,6 +237,7 @@ def best_rates(
             key = f"{RATES}{subject.digest}/{rate:g}"
             kept = study.optuna.user_attrs.get(key)
             if kept is None:
+                check_writable(study)
                 kept = _validate(problem, replace(subject, rate=rate), int(problem.settings.get("seed", 0)))
                 with database_errors(study.url):
                     study.optuna.set_user_attr(key, kept)

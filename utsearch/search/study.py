@@ -30,6 +30,7 @@ from utsearch.space import Space
 
 FORMAT = 1
 SESSION = "session/"
+REFERENCE = "reference"  # attribute of a study that is there to be looked at
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)  # tuner parameters, validation top-1
 FREE = ("versions", "machine")  # recorded, but another machine or library version may go on
 
@@ -122,11 +123,24 @@ def start_or_resume(
         if "settings" not in created.user_attrs and scale is not None:  # also after a crash between these lines
             _describe(created, recorded, space, scale)
     study = Study(name, url, studies_dir, created)
+    check_writable(study)
     if differences := compare(study.settings, recorded):
         raise StudyError(
             f"study {name!r} was made with other settings; use them, or another --study:\n" + "\n".join(differences)
         )
     return study
+
+
+def check_writable(study: Study) -> None:
+    """Refuse to add to a reference study.
+
+    Raises:
+        StudyError: it is one.
+    """
+    if REFERENCE in study.optuna.user_attrs:
+        raise StudyError(
+            f"{study.name!r} is a reference study, which is only looked at; search your own with: --study NAME"
+        )
 
 
 def unstored_study(settings: Mapping[str, Any], space: Space, scale: Scale) -> Study:
