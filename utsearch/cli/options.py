@@ -85,8 +85,8 @@ CacheType = Annotated[
     str,
     typer.Option(
         "--cache-dtype",
-        help="exact keeps the bits that the network gives; bfloat16 takes half the room and moves results by less than "
-        "a seed does: docs/prefix-cache.md.",
+        help="exact keeps the bits that the network gives; bfloat16 takes half the room and rounds: "
+        "docs/prefix-cache.md.",
     ),
 ]
 RecipeText = Annotated[

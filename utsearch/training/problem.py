@@ -1,7 +1,7 @@
 """All that a search needs to know of training: what a design costs, and how to train it."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from utsearch.forms import catalogue
 from utsearch.training.device import choose_device, place
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.metrics import measure
+from utsearch.training.packed import Pack, twin
 from utsearch.training.prefix import EXACT, PrefixCache, Storing, first_tuned
 from utsearch.training.recipe import Recipe
 from utsearch.training.source import Material, features, source_of
@@ -167,9 +168,17 @@ class Problem:
 
     def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> Run:
         """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for."""
+        return self._run(self.backbone, design, seed, rate)
+
+    def start_together(self, designs: Sequence[Design], seed: int = 0, rate: float = 1.0) -> tuple[Pack, list[Run]]:
+        """Runs that train in turn, step by step, each as `start` would give it: see `Pack`."""
+        runs = [self._run(twin(self.backbone), design, seed, rate) for design in designs]
+        return Pack(runs), runs
+
+    def _run(self, backbone: Backbone, design: Design, seed: int, rate: float) -> Run:
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
         prefix = None if self.prefixes is None else self.prefixes.of(self.resolve(design))
-        return Run(self.backbone, design, self.material, self.first_head, recipe, seed, prefix, self.compiler)
+        return Run(backbone, design, self.material, self.first_head, recipe, seed, prefix, self.compiler)
 
 
 def open_problem(

@@ -1,8 +1,8 @@
 """Train one design by rungs: a generator that the caller may leave at any rung."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,6 +82,11 @@ class Run:
         Raises:
             TrainingFailed: the loss is not finite, the device has no memory left, or the network cannot be compiled.
         """
+        with closing(self.ticks()) as ticks:
+            yield from (rung for rung in ticks if rung is not None)
+
+    def ticks(self) -> Generator[Rung | None]:
+        """`rungs` that also yields None after every step, so that several runs can take turns."""
         try:
             yield from self._train()
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -116,7 +121,7 @@ class Run:
         peak = {"peak_memory": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
         return {**self._cost, **peak} if self._cost else {}
 
-    def _train(self) -> Iterator[Rung]:
+    def _train(self) -> Iterator[Rung | None]:
         started, device = time.perf_counter(), self._material.bank.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -128,12 +133,12 @@ class Run:
                 model.compile(backend=self._compiler)
             yield from self._epochs(stepper, started)
 
-    def _epochs(self, stepper: Stepper, started: float) -> Iterator[Rung]:
+    def _epochs(self, stepper: Stepper, started: float) -> Iterator[Rung | None]:
         recipe, seconds, images = self._recipe, 0.0, 0
         with source_of(self._backbone, self._material, self._prefix) as source:
             for epoch in range(recipe.epochs):
                 begun = time.perf_counter()
-                self._epoch(stepper, source, epoch)
+                yield from self._epoch(stepper, source, epoch)
                 seconds, images = seconds + time.perf_counter() - begun, images + len(self._material.labels)
                 if epoch + 1 in recipe.rungs:
                     with stepper.averaged():
@@ -168,24 +173,46 @@ class Run:
             images = normalise(material.bank[0, batch], self._backbone.mean, self._backbone.std)
             return cost_of(stepper, images, material.labels[batch])
 
-    def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> None:
+    def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> Iterator[None]:
         labels = self._material.labels
         order = epoch_order(len(labels), seed=self._seed, epoch=epoch)
         shuffled = labels[order.to(labels.device)]
-        with own_randomness(labels.device, self._seed, epoch):
-            size = self._recipe.batch_size
-            batches = zip(order.split(size), shuffled.split(size), strict=True)
-            losses = [stepper.step(source.batch(epoch, chosen), classes) for chosen, classes in batches]
+        size, losses, draws = self._recipe.batch_size, [], Draws(labels.device, self._seed, epoch)
+        for chosen, classes in zip(order.split(size), shuffled.split(size), strict=True):
+            with draws.own():
+                losses.append(stepper.step(source.batch(epoch, chosen), classes))
+            yield None
         if not bool(torch.stack(losses).isfinite().all()):  # once an epoch: reading a value waits for the device
             raise TrainingFailed(f"the loss is not a number in epoch {epoch + 1}")
 
 
+class Draws:
+    """A run's own stream of random numbers in an epoch, whatever else runs in the process, also between its steps."""
+
+    def __init__(self, device: torch.device, seed: int, epoch: int) -> None:
+        self._cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=self._cuda, device_type="cuda"):
+            torch.manual_seed(1_000_003 * seed + epoch)
+            self._states = self._read()
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """Dropout, drop path and mixup draw from it for the length of a with block."""
+        with torch.random.fork_rng(devices=self._cuda, device_type="cuda"):
+            torch.set_rng_state(self._states[0])
+            for device, state in zip(self._cuda, self._states[1:], strict=True):
+                torch.cuda.set_rng_state(state, device)
+            yield
+            self._states = self._read()
+
+    def _read(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]
+
+
 @contextmanager
 def own_randomness(device: torch.device, seed: int, epoch: int) -> Iterator[None]:
-    """Dropout, drop path and mixup draw from the run's own stream, whatever else runs in the process."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda, device_type="cuda"):
-        torch.manual_seed(1_000_003 * seed + epoch)
+    """`Draws` of an epoch for one with block."""
+    with Draws(device, seed, epoch).own():
         yield
 
 
