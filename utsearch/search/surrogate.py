@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve_triangular
 
 Array = npt.NDArray[np.float64]
 
@@ -45,7 +46,7 @@ class Surrogate:
         """Mean and standard deviation of the noiseless values, (n) each."""
         asked = (_matrix(rows, self.names) - self.shift) * self.scale
         cross = _kernel(asked, self.known, self.length)
-        half = np.linalg.solve(self.factor, cross.T)
+        half = _solve(self.factor, cross.T)
         variance = _diagonal(asked) - (half**2).sum(axis=0)
         mean = self.middle + self.spread * (cross @ self.solved)
         return mean, self.spread * np.sqrt(np.maximum(variance, 1e-12))
@@ -82,14 +83,26 @@ def fit(rows: Sequence[Row], values: Sequence[float], errors: Sequence[float] | 
     assert best is not None
     _, length, noise = best
     factor = np.linalg.cholesky(_kernel(known, known, length) + np.diag(noise + extra))
-    solved = np.linalg.solve(factor.T, np.linalg.solve(factor, centred))
+    solved = _solve(factor, _solve(factor, centred), transposed=True)
     return Surrogate(names, shift, scale, known, length, noise, middle, spread, solved, factor)
 
 
 def _matrix(rows: Sequence[Row], names: Sequence[str]) -> Array:
-    return np.array(
-        [[*(row.features.get(name, 0.0) for name in names), *row.figures] for row in rows], dtype=np.float64
-    )
+    """Features by the order of `names`, then figures: (rows, names + figures). Designs have few of many features."""
+    column = {name: i for i, name in enumerate(names)}
+    out = np.zeros((len(rows), len(names) + len(rows[0].figures)))
+    out[:, len(names) :] = [row.figures for row in rows]
+    for i, row in enumerate(rows):
+        for name, value in row.features.items():
+            if name in column:
+                out[i, column[name]] = value
+    return out
+
+
+def _solve(factor: Array, values: Array, *, transposed: bool = False) -> Array:
+    """With a lower triangular factor, or its transpose."""
+    out: Array = solve_triangular(factor, values, lower=True, trans=int(transposed), check_finite=False)
+    return out
 
 
 def _kernel(a: Array, b: Array, length: float) -> Array:
@@ -105,5 +118,5 @@ def _diagonal(a: Array) -> Array:
 
 def _likelihood(covariance: Array, centred: Array) -> float:
     factor = np.linalg.cholesky(covariance)
-    half = np.linalg.solve(factor, centred)
+    half = _solve(factor, centred)
     return float(-0.5 * half @ half - np.log(np.diag(factor)).sum())
