@@ -31,7 +31,6 @@ from utsearch.tabular.orders import Outcome, judge
 from utsearch.tabular.simulate import Progress, progress
 
 RESULTS = Path(__file__).parent / "results"
-EPOCHS = (60, 120, 240)  # about what 15, 30 and 60 designs cost without early stopping
 RULES: dict[str, Rule] = {
     "regret, η=3": RegretRule(),
     "regret, η=2": RegretRule(eta=2),
@@ -45,30 +44,30 @@ RULES: dict[str, Rule] = {
 }
 
 
-def one_search(table: Table, sampler: str, rule: str, seed: int, baselines: bool) -> Progress:
+def one_search(table: Table, sampler: str, rule: str, seed: int, baselines: bool, epochs: int) -> Progress:
     """Hypervolume over epochs of one simulated search."""
     replay = Replay(table, seed=seed, baselines=baselines)
-    return progress(table, simulate(replay, table.space, epochs=EPOCHS[-1], sampler=sampler, rule=make_rule(rule)))
+    return progress(table, simulate(replay, table.space, epochs=epochs, sampler=sampler, rule=make_rule(rule)))
 
 
-def samplers(table: Table, seeds: int, slow: int) -> list[dict[str, Any]]:
+def samplers(table: Table, seeds: int, slow: int, epochs: int) -> list[dict[str, Any]]:
     """Every sampler with and without early stopping, over seeds; "gp" over fewer, since it takes a minute a search."""
     rows = []
-    for baselines in (False, True):
-        goal = {s: one_search(table, "random", "none", s, baselines).hypervolume[-1] for s in range(seeds)}
-        for sampler in SAMPLERS:
-            for rule in ("none", "forecast", "regret"):
-                begun, n = time.perf_counter(), slow if sampler == "gp" else seeds
-                runs = [one_search(table, sampler, rule, s, baselines) for s in range(n)]
-                reached = [run.epochs_to(goal[s]) for s, run in enumerate(runs)]
-                row = {"baselines": baselines, "sampler": sampler, "rule": rule, "seeds": n}
-                row |= {f"hv_{e}": interval([run.at(e) for run in runs]) for e in EPOCHS}
-                row |= {"hv_end": interval([run.hypervolume[-1] for run in runs])}
-                row |= {"epochs": statistics.mean(run.epochs[-1] for run in runs)}
-                row |= {"to_random": statistics.median(math.inf if r is None else r for r in reached)}
-                row |= {"seconds": round((time.perf_counter() - begun) / n, 2)}
-                rows.append(row)
-                print(json.dumps(row), flush=True)
+    goal = {s: one_search(table, "random", "none", s, False, epochs).hypervolume[-1] for s in range(seeds)}
+    for sampler in sorted(SAMPLERS, key=("random", "ehvi", "tpe").__contains__, reverse=True):
+        for rule in ("none", "forecast"):
+            begun, n = time.perf_counter(), slow if sampler == "gp" else seeds
+            runs = [one_search(table, sampler, rule, s, False, epochs) for s in range(n)]
+            reached = [run.epochs_to(goal[s]) for s, run in enumerate(runs)]
+            row = {"sampler": sampler, "rule": rule, "seeds": n, "budget": epochs}
+            row |= {f"hv_{k}": interval([run.at(epochs * k // 4) for run in runs]) for k in (1, 2, 3)}
+            row |= {"hv_end": interval([run.hypervolume[-1] for run in runs])}
+            row |= {"designs": statistics.mean(len(run.epochs) for run in runs)}
+            never = sum(r is None for r in reached)
+            row |= {"to_random": statistics.median(epochs if r is None else r for r in reached), "never": never}
+            row |= {"seconds": round((time.perf_counter() - begun) / n, 2)}
+            rows.append(row)
+            print(json.dumps(row), flush=True)
     return rows
 
 
@@ -97,15 +96,16 @@ def _means(found: Sequence[Outcome]) -> dict[str, float]:
 def show() -> None:
     """The committed results as Markdown."""
     rows = json.loads((RESULTS / "samplers.json").read_text())["rows"]
+    budget = rows[0]["budget"]
     print(
-        "| baselines | sampler | early stopping | hv after 80 epochs | 160 | 240 | at the end | epochs | to random's |"
+        f"| sampler | early stopping | hypervolume after {budget // 4} epochs | {budget // 2} | {3 * budget // 4} "
+        f"| {budget} | designs | epochs to random's end | seeds |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for r in rows:
-        cells = [f"{100 * m:.2f} ± {100 * h:.2f}" for m, h in (r[k] for k in ("hv_80", "hv_160", "hv_240", "hv_end"))]
-        reach = "–" if math.isinf(r["to_random"]) else f"{r['to_random']:.0f}"
-        first = "first" if r["baselines"] else "none"
-        print(f"| {first} | {r['sampler']} | {r['rule']} | {' | '.join(cells)} | {r['epochs']:.0f} | {reach} |")
+    for r in sorted(rows, key=lambda r: -r["hv_end"][0]):
+        cells = [f"{100 * m:.2f} ± {100 * h:.2f}" for m, h in (r[k] for k in ("hv_1", "hv_2", "hv_3", "hv_end"))]
+        reach = f"> {budget}" if 2 * r["never"] > r["seeds"] else f"{r['to_random']:.0f}"
+        print(f"| {r['sampler']} | {r['rule']} | {' | '.join(cells)} | {r['designs']:.0f} | {reach} | {r['seeds']} |")
     rows = json.loads((RESULTS / "stopping.json").read_text())["rows"]
     print("\n| baselines | designs | rule | hypervolume lost | epochs saved | front stopped, small | large |")
     print("|---|---|---|---|---|---|---|")
@@ -129,12 +129,13 @@ def main() -> None:
     parser.add_argument("what", choices=("samplers", "stopping", "show"))
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind")
     parser.add_argument("--slow", type=int, default=5, help="searches with gp")
+    parser.add_argument("--epochs", type=int, default=120, help="budget of a simulated search")
     parser.add_argument("--orders", type=int, default=1000, help="orders of each kind")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     table = open_table()
     tasks: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "samplers": lambda: samplers(table, asked.seeds, asked.slow),
+        "samplers": lambda: samplers(table, asked.seeds, asked.slow, asked.epochs),
         "stopping": lambda: stopping(table, asked.orders),
     }
     if asked.what == "show":

@@ -1,10 +1,12 @@
 """The rules of early stopping as functions of plain data, and for a study of anybody's."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from fake_problem import FakeProblem, run_fake
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from utsearch.errors import UserError
 from utsearch.pareto import front
 from utsearch.search.observed import Observed
 from utsearch.search.pruner import FrontPruner
+from utsearch.search.samplers import AUTO
 from utsearch.search.stopping import RULES, Brackets, ForecastRule, RegretRule, make_rule, regret
 
 RULE = RegretRule(eta=3, grace=3)
@@ -146,3 +149,11 @@ def test_one_objective_is_refused() -> None:
     study = optuna.create_study()
     with pytest.raises(ValueError, match="two objectives"):
         FrontPruner().should_stop(study.ask(), size=1, value=1)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_study_remembers_its_rule(tmp_path: Path, name: str) -> None:
+    """Workers that join read it there."""
+    study = run_fake(FakeProblem(), tmp_path, "1", rule=make_rule(name), sampler="auto")
+    assert study.sessions[0]["pruner"] == name
+    assert study.sessions[0]["sampler"] == AUTO

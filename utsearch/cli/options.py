@@ -61,7 +61,27 @@ Pool = Annotated[
     str | None, typer.Option(help="Of its features: token (CLS), avg (without registers), max. [default: its own]")
 ]
 NewStudyName = Annotated[str | None, typer.Option("--study", help="Its name. [default: dataset-backbone-space]")]
-SamplerName = Annotated[str, typer.Option(help="tpe, nsga2, random or qmc.")]
+SamplerName = Annotated[
+    str,
+    typer.Option(
+        help="auto, ehvi, tpe, nsga2, nsga3, gp, random or qmc. docs/search-defaults.md compares them, and says what "
+        "auto takes."
+    ),
+]
+PrunerName = Annotated[
+    str,
+    typer.Option(
+        "--pruner",
+        help="Early stopping: forecast, regret, hyperband or none. docs/early-stopping.md explains them.",
+    ),
+]
+WarmStart = Annotated[
+    str | None,
+    typer.Option(
+        "--warm-start",
+        help="Another study in --studies or --storage: the designs of its front are queued, as far as they fit here.",
+    ),
+]
 PriorName = Annotated[
     str,
     typer.Option(

@@ -24,6 +24,7 @@ from utsearch.cli.options import (
     Pool,
     PriorName,
     Protocol,
+    PrunerName,
     RecipeText,
     SamplerName,
     Seed,
@@ -34,6 +35,7 @@ from utsearch.cli.options import (
     SubsetSeed,
     Threads,
     ValShots,
+    WarmStart,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ def search(
     study: NewStudyName = None,
     storage: Storage = None,
     studies: Studies = STUDIES,
-    sampler: SamplerName = "tpe",
+    sampler: SamplerName = "auto",
+    pruner: PrunerName = "forecast",
+    warm_start: WarmStart = None,
     prior: PriorName = "none",
     seed: Seed = 0,
     device: Device = "auto",
@@ -99,14 +103,24 @@ def search(
     from utsearch.cli.workers import check_shared, run_workers, share, worker_words
     from utsearch.data import Subset
     from utsearch.launch import make_launcher, worker_start
-    from utsearch.search import Budget, note_search, parse_bytes, parse_size, prepare
+    from utsearch.search import (
+        Budget,
+        enqueue_front,
+        make_rule,
+        note_search,
+        open_study,
+        parse_bytes,
+        parse_size,
+        prepare,
+    )
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
     from utsearch.training.prefix import check_type
 
     started = time.monotonic()
     limit = Budget.parse(budget)
-    check_sampler(sampler)
+    sampler = check_sampler(sampler)
+    rule = make_rule(pruner)
     check_prior(prior)
     largest = None if max_params is None else parse_size(max_params)
     room = 0 if uncached else parse_bytes(cache)
@@ -124,12 +138,25 @@ def search(
     problem = with_cache(problem, chosen, room, cache_dtype)
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
+    if warm_start is not None:
+        source = open_study(warm_start, storage, studies_dir=studies)
+        queued = enqueue_front(opened, problem, chosen, source, largest)
+        print(f"warm start: {queued} designs of {source.name}'s front are queued", flush=True)
     queue_prior(prior, opened, problem, chosen, largest)
     run: Callable[..., str] = partial(
-        run_search, problem, chosen, opened, limit, sampler=sampler, seed=seed, max_params=largest, started=started
+        run_search,
+        problem,
+        chosen,
+        opened,
+        limit,
+        sampler=sampler,
+        seed=seed,
+        max_params=largest,
+        rule=rule,
+        started=started,
     )
     if engine is not None:
-        note_search(problem, opened, sampler=sampler, seed=seed, max_params=largest)
+        note_search(problem, opened, sampler=sampler, pruner=pruner, seed=seed, max_params=largest)
         words = worker_words(opened, limit, time.monotonic() - started, studies, str(room))
         shares = share(words, workers, device, threads, engine.cpus)
         run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])

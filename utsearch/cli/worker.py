@@ -36,7 +36,7 @@ def worker(
     from utsearch.cli.search import with_cache
     from utsearch.report.board import board
     from utsearch.report.live import display
-    from utsearch.search import Budget, open_study, parse_bytes, prepare
+    from utsearch.search import Budget, make_rule, open_study, parse_bytes, prepare
     from utsearch.search import search as run_search
     from utsearch.training.prefix import EXACT
 
@@ -47,7 +47,7 @@ def worker(
     space = _space_of(found, problem)
     problem = with_cache(problem, space, room, found.settings["machine"].get("cache_dtype", EXACT))
     opened = prepare(problem, space, found.name, storage_url=storage, studies_dir=studies)
-    first = opened.sessions[0] if opened.sessions else {}
+    asked = opened.sessions[-1] if opened.sessions else {}
     parent = os.getppid()
     progress = board(about_of(opened), opened.records(), trials=limit.trials, seconds=limit.seconds)
     with display(progress) as on_event:
@@ -56,9 +56,10 @@ def worker(
             space,
             opened,
             limit,
-            sampler=first.get("sampler", "tpe"),
-            seed=first.get("seed", 0),
-            max_params=first.get("max_params"),
+            sampler=asked.get("sampler", "auto"),
+            rule=make_rule(asked.get("pruner", "forecast")),
+            seed=asked.get("seed", 0),
+            max_params=asked.get("max_params"),
             on_event=on_event,
             until=until,
             stream=stream or os.getpid(),

@@ -22,10 +22,11 @@ from utsearch.search.record import (
     record_of,
 )
 from utsearch.search.samplers import NAMES as SAMPLERS
-from utsearch.search.samplers import make_sampler
-from utsearch.search.stopping import DEFAULT_RULE, RULES, Rule, make_rule
+from utsearch.search.samplers import check_sampler, make_sampler
+from utsearch.search.stopping import DEFAULT_RULE, RULES, Rule, make_rule, name_of
 from utsearch.search.storage import StudyError, database_errors, quiet
 from utsearch.search.study import FREE, Study, exists, note_session, open_study, start_or_resume, unstored_study
+from utsearch.search.warm import enqueue_front
 from utsearch.search.worker import Worker
 from utsearch.space import Space, SpaceError
 
@@ -42,6 +43,7 @@ __all__ = [
     "StudyError",
     "TrialEnded",
     "TrialStarted",
+    "enqueue_front",
     "front_records",
     "make_rule",
     "note_search",
@@ -96,7 +98,7 @@ def search(
     study: Study,
     budget: Budget,
     *,
-    sampler: str = "tpe",
+    sampler: str = "auto",
     seed: int = 0,
     max_params: int | None = None,
     rule: Rule | None = DEFAULT_RULE,
@@ -113,7 +115,7 @@ def search(
         space: what to choose from.
         study: from `prepare`.
         budget: of this session.
-        sampler: one of `SAMPLERS`.
+        sampler: one of `SAMPLERS`, or "auto".
         seed: of the sampler and of every trial.
         max_params: designs with more tuner parameters are not trained.
         rule: of early stopping; None trains every design to the end.
@@ -127,7 +129,8 @@ def search(
     own = seed + before + 1_000_003 * stream  # going on, and other workers, would repeat the same designs
     study.optuna.sampler = make_sampler(sampler, problem, space, own, max_params)
     if until is None:
-        note_search(problem, study, sampler=sampler, seed=seed, max_params=max_params)
+        asked = {"sampler": check_sampler(sampler), "pruner": name_of(rule)}
+        note_search(problem, study, **asked, seed=seed, max_params=max_params)
     worker = Worker(
         problem,
         space,

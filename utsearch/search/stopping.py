@@ -142,6 +142,11 @@ def make_rule(name: str) -> Rule | None:
     return _RULES[name]()
 
 
+def name_of(rule: Rule | None) -> str:
+    """The name by which a study remembers a rule: that of its kind, or its class."""
+    return next((name for name, make in _RULES.items() if type(make()) is type(rule)), type(rule).__name__)
+
+
 def regret(own: Point, others: Sequence[Point]) -> float:
     """How far a point is below the best of those with no more parameters; 0 on the front."""
     rivals = [value for size, value in others if size <= own[0]]

@@ -99,7 +99,7 @@ def _matrix(rows: Sequence[Row], names: Sequence[str]) -> Array:
     return out
 
 
-def _solve(factor: Array, values: Array, *, transposed: bool = False) -> Array:
+def _solve(factor: npt.NDArray[Any], values: Array, *, transposed: bool = False) -> Array:
     """With a lower triangular factor, or its transpose."""
     out: Array = solve_triangular(factor, values, lower=True, trans=int(transposed), check_finite=False)
     return out
