@@ -15,8 +15,8 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from references import EpsilonNetRule, NonDominatedRule
 
 from utsearch.files import write_atomic
 from utsearch.search import SAMPLERS, Rule, make_rule
-from utsearch.search.stopping import Brackets, ForecastRule, RegretRule
+from utsearch.search.stopping import DEFAULT_RULE, Brackets, ForecastRule, RegretRule
 from utsearch.stats import interval
 from utsearch.tabular import Replay, Table, open_table, simulate
 from utsearch.tabular.orders import Outcome, judge
@@ -32,15 +32,14 @@ from utsearch.tabular.simulate import Progress, progress
 
 RESULTS = Path(__file__).parent / "results"
 RULES: dict[str, Rule] = {
+    "forecast, margin 1": ForecastRule(),
+    "forecast, margin 0.5": ForecastRule(margin=0.5),
     "regret, η=3": RegretRule(),
+    "forecast, margin 2": ForecastRule(margin=2),
+    "hyperband of forecast, margin 1": Brackets(),
     "regret, η=2": RegretRule(eta=2),
     "non-dominated sorting, η=3": NonDominatedRule(),
     "ε-net, η=3": EpsilonNetRule(),
-    "forecast, margin 0": ForecastRule(margin=0),
-    "forecast, margin 0.5": ForecastRule(margin=0.5),
-    "forecast, margin 1": ForecastRule(margin=1),
-    "forecast, margin 2": ForecastRule(margin=2),
-    "hyperband of forecast, margin 1": Brackets(),
 }
 
 
@@ -50,9 +49,8 @@ def one_search(table: Table, sampler: str, rule: str, seed: int, baselines: bool
     return progress(table, simulate(replay, table.space, epochs=epochs, sampler=sampler, rule=make_rule(rule)))
 
 
-def samplers(table: Table, seeds: int, slow: int, epochs: int) -> list[dict[str, Any]]:
+def samplers(table: Table, seeds: int, slow: int, epochs: int) -> Iterator[dict[str, Any]]:
     """Every sampler with and without early stopping, over seeds; "gp" over fewer, since it takes a minute a search."""
-    rows = []
     goal = {s: one_search(table, "random", "none", s, False, epochs).hypervolume[-1] for s in range(seeds)}
     for sampler in sorted(SAMPLERS, key=("random", "ehvi", "tpe").__contains__, reverse=True):
         for rule in ("none", "forecast"):
@@ -66,31 +64,29 @@ def samplers(table: Table, seeds: int, slow: int, epochs: int) -> list[dict[str,
             never = sum(r is None for r in reached)
             row |= {"to_random": statistics.median(epochs if r is None else r for r in reached), "never": never}
             row |= {"seconds": round((time.perf_counter() - begun) / n, 2)}
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return rows
+            yield row
 
 
-def stopping(table: Table, orders: int) -> list[dict[str, Any]]:
-    """Every rule over bootstrapped orders of designs, with baselines first and without."""
-    rows = []
+def stopping(table: Table, orders: int, others: int) -> Iterator[dict[str, Any]]:
+    """Rules over bootstrapped orders of 150 designs, known designs first as in a search, and without them.
+
+    Args:
+        table: of recorded runs.
+        orders: for the default rule as a search uses it.
+        others: for the rest.
+    """
     for baselines in (True, False):
-        for designs in (60, 150, 500):
-            for name, rule in RULES.items():
-                found = [
-                    judge(table, rule, seed=s, designs=designs, rungs=(1, 2, 4), baselines=baselines)
-                    for s in range(orders)
-                ]
-                row = {"baselines": baselines, "designs": designs, "rule": name, "orders": orders, **_means(found)}
-                rows.append(row)
-                print(json.dumps(row), flush=True)
-    return rows
+        for name, rule in RULES.items():
+            n = orders if baselines and rule == DEFAULT_RULE else others
+            found = [judge(table, rule, seed=s, designs=150, rungs=(1, 2, 4), baselines=baselines) for s in range(n)]
+            yield {"baselines": baselines, "designs": 150, "rule": name, "orders": n, **_intervals(found)}
 
 
-def _means(found: Sequence[Outcome]) -> dict[str, float]:
-    columns = {f.name: [asdict(o)[f.name] for o in found] for f in fields(Outcome)}
+def _intervals(found: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
+    """Mean and half its 95% interval over orders; where half the front is empty an order says nothing of it."""
+    columns = {f.name: [getattr(o, f.name) for o in found] for f in fields(Outcome)}
     told = {name: [v for v in column if not math.isnan(v)] for name, column in columns.items()}
-    return {name: statistics.mean(column) if column else math.nan for name, column in told.items()}
+    return {name: interval(column) for name, column in told.items() if len(column) > 1}
 
 
 def show() -> None:
@@ -107,12 +103,15 @@ def show() -> None:
         reach = f"> {budget}" if 2 * r["never"] > r["seeds"] else f"{r['to_random']:.0f}"
         print(f"| {r['sampler']} | {r['rule']} | {' | '.join(cells)} | {r['designs']:.0f} | {reach} | {r['seeds']} |")
     rows = json.loads((RESULTS / "stopping.json").read_text())["rows"]
-    print("\n| baselines | designs | rule | hypervolume lost | epochs saved | front stopped, small | large |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "\n| known designs | rule | hypervolume lost | epochs saved | of new ones | front cut, small | large | orders |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for r in rows:
         first = "first" if r["baselines"] else "none"
-        figures = [f"{100 * r[k]:.1f} %" for k in ("lost", "saved", "cut_small", "cut_large")]
-        print(f"| {first} | {r['designs']} | {r['rule']} | {' | '.join(figures)} |")
+        pairs = [r.get(k) for k in ("lost", "saved", "saved_new", "cut_small", "cut_large")]
+        figures = [f"{100 * p[0]:.2f} ± {100 * p[1]:.2f} %" if p else "–" for p in pairs]
+        print(f"| {first} | {r['rule']} | {' | '.join(figures)} | {r['orders']} |")
 
 
 def _write(path: Path | None, rows: list[dict[str, Any]], table: Table) -> None:
@@ -130,18 +129,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind")
     parser.add_argument("--slow", type=int, default=5, help="searches with gp")
     parser.add_argument("--epochs", type=int, default=120, help="budget of a simulated search")
-    parser.add_argument("--orders", type=int, default=1000, help="orders of each kind")
+    parser.add_argument("--orders", type=int, default=1000, help="orders of the default rule")
+    parser.add_argument("--others", type=int, default=1000, help="orders of the other rules")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     table = open_table()
-    tasks: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    tasks: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "samplers": lambda: samplers(table, asked.seeds, asked.slow, asked.epochs),
-        "stopping": lambda: stopping(table, asked.orders),
+        "stopping": lambda: stopping(table, asked.orders, asked.others),
     }
     if asked.what == "show":
         show()
-    else:
-        _write(asked.out, tasks[asked.what](), table)
+        return
+    rows = []
+    for row in tasks[asked.what]():
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        _write(asked.out, rows, table)  # what there is so far, should it be stopped
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Observed:
     final: float | None = None
     error: float = 0.0
     number: int = 0
-    features: Mapping[str, float] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def value(self) -> float:

@@ -4,11 +4,12 @@ import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from utsearch.errors import UserError
 from utsearch.search.observed import Observed
-from utsearch.search.surrogate import fit
+from utsearch.search.surrogate import Surrogate, fit
 
 Point = tuple[float, float]  # size, value at a rung
 
@@ -56,7 +57,7 @@ class ForecastRule:
         best = max((final for o, final in known if o.size <= own.size), default=None)
         if best is None:
             return Decision(True, 0.0, "the smallest so far")
-        surrogate = fit([o.row(rungs) for o, _ in known], [final for _, final in known])
+        surrogate = _forecaster(tuple(o for o, _ in known), rungs)
         (forecast,), (spread,) = surrogate.predict([own.row(rungs)])
         error = math.hypot(spread, surrogate.error)
         short = float(best - forecast - self.margin * error)
@@ -64,6 +65,12 @@ class ForecastRule:
             return Decision(True, 0.0, f"may end at {100 * forecast:.1f} % ± {100 * error:.1f}, near the front")
         end = f"would end near {100 * forecast:.1f} % ± {100 * error:.1f}"
         return Decision(False, short, f"{end}; a design of at most its size has {100 * best:.1f} %")
+
+
+@lru_cache(maxsize=8)
+def _forecaster(finished: tuple[Observed, ...], rungs: int) -> Surrogate:
+    """Fitted to the finished trials; the same for every trial that is judged until the next one has finished."""
+    return fit([o.row(rungs) for o in finished], [o.final or 0.0 for o in finished])
 
 
 @dataclass(frozen=True)
