@@ -157,7 +157,7 @@ def search(
     )
     if engine is not None:
         note_search(problem, opened, sampler=sampler, pruner=pruner, seed=seed, max_params=largest)
-        words = worker_words(opened, limit, time.monotonic() - started, studies, str(room))
+        words = worker_words(opened, limit, time.monotonic() - started, studies, "0" if uncached else cache)
         shares = share(words, workers, device, threads, engine.cpus)
         run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])
     reason = _run(opened, run, limit, started)
