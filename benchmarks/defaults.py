@@ -60,7 +60,7 @@ def samplers(table: Table, seeds: int, slow: int, epochs: int) -> Iterator[dict[
             row = {"sampler": sampler, "rule": rule, "seeds": n, "budget": epochs}
             row |= {f"hv_{k}": interval([run.at(epochs * k // 4) for run in runs]) for k in (1, 2, 3)}
             row |= {"hv_end": interval([run.hypervolume[-1] for run in runs])}
-            row |= {"designs": statistics.mean(len(run.epochs) for run in runs)}
+            row |= {"trials": statistics.mean(len(run.epochs) for run in runs)}
             never = sum(r is None for r in reached)
             row |= {"to_random": statistics.median(epochs if r is None else r for r in reached), "never": never}
             row |= {"seconds": round((time.perf_counter() - begun) / n, 2)}
@@ -95,13 +95,13 @@ def show() -> None:
     budget = rows[0]["budget"]
     print(
         f"| sampler | early stopping | hypervolume after {budget // 4} epochs | {budget // 2} | {3 * budget // 4} "
-        f"| {budget} | designs | epochs to random's end | seeds |"
+        f"| {budget} | trials | epochs to random's end | seeds |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for r in sorted(rows, key=lambda r: -r["hv_end"][0]):
         cells = [f"{100 * m:.2f} ± {100 * h:.2f}" for m, h in (r[k] for k in ("hv_1", "hv_2", "hv_3", "hv_end"))]
         reach = f"> {budget}" if 2 * r["never"] > r["seeds"] else f"{r['to_random']:.0f}"
-        print(f"| {r['sampler']} | {r['rule']} | {' | '.join(cells)} | {r['designs']:.0f} | {reach} | {r['seeds']} |")
+        print(f"| {r['sampler']} | {r['rule']} | {' | '.join(cells)} | {r['trials']:.0f} | {reach} | {r['seeds']} |")
     rows = json.loads((RESULTS / "stopping.json").read_text())["rows"]
     print(
         "\n| known designs | rule | hypervolume lost | epochs saved | of new ones | front cut, small | large | orders |"
@@ -109,8 +109,8 @@ def show() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for r in rows:
         first = "first" if r["baselines"] else "none"
-        pairs = [r.get(k) for k in ("lost", "saved", "saved_new", "cut_small", "cut_large")]
-        figures = [f"{100 * p[0]:.2f} ± {100 * p[1]:.2f} %" if p else "–" for p in pairs]
+        figures = [f"{100 * r[k][0]:.2f} ± {100 * r[k][1]:.2f} %" for k in ("lost", "saved", "saved_new")]
+        figures += [f"{100 * r[k][0]:.0f} %" if k in r else "–" for k in ("cut_small", "cut_large")]
         print(f"| {first} | {r['rule']} | {' | '.join(figures)} | {r['orders']} |")
 
 
