@@ -51,13 +51,13 @@ create table if not exists failures (digest text not null, seed integer not null
 """
 
 
-def problem_of_table(space: Space) -> Problem:
+def problem_of_table(space: Space, classes: int = 20) -> Problem:
     """Mini-birds at 48 pixels, 20 classes, four epochs with validation after each; activations kept in memory."""
     problem = open_problem(
         "mini-birds",
         "vit_mini",
         recipe=Recipe(epochs=4, rungs=(1, 2, 3, 4)),
-        subset=Subset(classes=20),
+        subset=Subset(classes=classes),
         img_size=48,
         device="cpu",
     )

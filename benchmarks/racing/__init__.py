@@ -1,0 +1,1 @@
+"""The race of benchmarks/race.py: lanes, clocks, cost model and figures."""

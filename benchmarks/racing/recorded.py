@@ -1,0 +1,141 @@
+"""The race over recorded runs: what trials cost is recorded or measured, and nothing is trained.
+
+The table has the seconds of every run with cached prefixes on one thread. What the same run costs without them is the
+recorded time times a ratio measured by `race.py ratios` for designs of the same first block. What samplers and rules
+take is measured while the race runs, and is part of its time.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from racing.trace import End
+from utsearch.search import Budget, Event, TrialEnded, make_rule, search, unstored
+from utsearch.search.storage import experiments_allowed
+from utsearch.tabular import Replay, Table
+
+RUNGS = (1, 2, 4)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of recorded designs.
+
+    Attributes:
+        table: of recorded runs.
+        ratios: for "plain" and "uncached": time over that with cached prefixes, by the first tuned block.
+        fill: seconds to fill the cache and to fit the linear probe, once a search.
+    """
+
+    table: Table
+    ratios: Mapping[str, Mapping[int, float]]
+    fill: float
+
+    @classmethod
+    def read(cls, table: Table, path: Path) -> "Costs":
+        """From what `race.py ratios` wrote."""
+        found = json.loads(path.read_text())
+        ratios = {k: {int(first): r for first, r in rows.items()} for k, rows in found["ratios"].items()}
+        return cls(table, ratios, found["fill_s"])
+
+    def seconds(self, digest: str, epochs: int, kind: str) -> float:
+        """Of a run's first epochs; the least of its recorded seeds, which other processes disturbed the least."""
+        table = self.table
+        cached = min(table.curves[digest, seed][epochs - 1].seconds for seed in table.seeds)
+        return cached * (1.0 if kind == "cached" else self.ratios[kind][table.entries[digest].first_tuned])
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A way to search.
+
+    Attributes:
+        sampler: of utsearch, or Optuna's for a plain lane.
+        rule: of early stopping, by name.
+        kind: what a trial costs: "cached", "uncached" or "plain".
+        repeats: whether a design that was trained before is trained again; plain lanes do.
+        baselines: whether the known designs are trained first.
+    """
+
+    sampler: str
+    rule: str = "none"
+    kind: str = "cached"
+    repeats: bool = False
+    baselines: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial of a search over recorded runs.
+
+    Attributes:
+        digest: of its design.
+        n_params: of its tuners.
+        top1: on validation at the last rung it reached, 0…1.
+        status: how it ended.
+        epochs: that it was trained, or would have been if its design had not been trained before.
+        chosen: seconds of this process, from the start of the search, that samplers and rules took.
+    """
+
+    digest: str
+    n_params: int
+    top1: float
+    status: str
+    epochs: int
+    chosen: float
+
+
+def timed(trials: Sequence[Trial], lane: Lane, costs: Costs) -> list[End]:
+    """What a search takes by the costs of a lane: its set-up, the epochs it trains, and what choosing took."""
+    spent, trained, ends = 0.0 if lane.kind == "plain" else costs.fill, set[str](), []
+    for trial in trials:
+        if trial.epochs and (lane.repeats or trial.digest not in trained):
+            spent += costs.seconds(trial.digest, trial.epochs, lane.kind)
+        trained.add(trial.digest)
+        ends.append(End(spent + trial.chosen, trial.digest, trial.n_params, trial.top1, trial.status))
+    return ends
+
+
+def play_plain(lane: Lane, table: Table, seed: int, trials: int) -> list[Trial]:
+    """Optuna's own loop, all trials to the end."""
+    makers: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+    }
+    replay = Replay(table, seed=seed, baselines=False)
+    with experiments_allowed():
+        study = optuna.create_study(sampler=makers[lane.sampler](), directions=["minimize", "maximize"])
+    played: list[Trial] = []
+    begun = time.process_time()
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        known = replay.resolve(table.space.suggest(trial, replay.depth))
+        *_, last = replay.start(known.design, seed).rungs()
+        chosen = time.process_time() - begun
+        played.append(Trial(known.digest, known.n_params, last.top1, "finished", last.epoch, chosen))
+        return float(known.n_params), last.top1
+
+    study.optimize(objective, n_trials=trials)
+    return played
+
+
+def play(lane: Lane, table: Table, seed: int, enough: Callable[[Sequence[Trial]], bool]) -> list[Trial]:
+    """A search by utsearch's own worker until there is enough, or the space is searched through."""
+    replay = Replay(table, seed=seed, rungs=RUNGS, baselines=lane.baselines)
+    study, space = unstored(replay, table.space), table.space
+    played: list[Trial] = []
+    begun = time.process_time()
+
+    def note(event: Event) -> None:
+        if isinstance(event, TrialEnded):
+            r, chosen = event.record, time.process_time() - begun
+            played.append(Trial(r.digest, r.n_params, r.top1 or 0.0, r.status, r.epoch, chosen))
+
+    options: dict[str, Any] = {"sampler": lane.sampler, "seed": seed, "rule": make_rule(lane.rule)}
+    search(replay, space, study, Budget(trials=10**6), on_event=note, orphaned=lambda: enough(played), **options)
+    return played
