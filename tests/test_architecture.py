@@ -13,6 +13,7 @@ FLOORS = {
     "__main__": 8,
     "cli": 7,
     "tabular": 6,
+    "library": 6,
     "search": 5,
     "launch": 5,
     "report": 5,

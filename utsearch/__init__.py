@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from utsearch.design import Design
     from utsearch.errors import UserError
     from utsearch.export import load
+    from utsearch.forms import register_form
+    from utsearch.library import Study, open_study, search
     from utsearch.training import open_problem
     from utsearch.tuning import attach, attached, count, merge
 
@@ -18,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Design": "utsearch.design",
+    "Study": "utsearch.library",
     "UserError": "utsearch.errors",
     "attach": "utsearch.tuning",
     "attached": "utsearch.tuning",
@@ -26,9 +29,26 @@ _HOME = {
     "load_backbone": "utsearch.backbones",
     "merge": "utsearch.tuning",
     "open_problem": "utsearch.training",
+    "open_study": "utsearch.library",
+    "register_form": "utsearch.forms",
+    "search": "utsearch.library",
 }
 
-__all__ = ["Design", "UserError", "attach", "attached", "count", "load", "load_backbone", "merge", "open_problem"]
+__all__ = [
+    "Design",
+    "Study",
+    "UserError",
+    "attach",
+    "attached",
+    "count",
+    "load",
+    "load_backbone",
+    "merge",
+    "open_problem",
+    "open_study",
+    "register_form",
+    "search",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -93,7 +93,7 @@ def test_one_that_is_too_large_is_refused(
 
 
 def test_its_report_is_that_of_the_study(pair: tuple[Study, Study]) -> None:
-    from utsearch.cli.look import story_of
+    from utsearch.report.telling import story_of
 
     html = report([story_of(pair[1])])
     assert "Confirmed over seeds" in html

@@ -117,8 +117,8 @@ def test_figures_and_objectives_are_kept_where_the_dashboard_looks(tmp_path: Pat
     pytest.importorskip("optuna_dashboard")
     from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
-    from utsearch.cli.look import story_of
     from utsearch.report.report import plotly_figures
+    from utsearch.report.telling import story_of
 
     study = run_fake(FakeProblem(), tmp_path, "4", sampler="random")
     figures = plotly_figures(story_of(study))

@@ -22,9 +22,9 @@ def dashboard(
 
     Example: python cli.py dashboard --study mini-birds-vit_mini-mini
     """
-    from utsearch.cli.look import story_of
     from utsearch.errors import UserError
     from utsearch.report.report import plotly_figures
+    from utsearch.report.telling import story_of
     from utsearch.search import open_study
     from utsearch.search.dashboard import keep_figures, serve
 

@@ -3,16 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from utsearch.report.groups import About
-    from utsearch.report.story import Story
     from utsearch.search import Study
-
-
-def about_of(study: "Study") -> "About":
-    """The words of a study for headings."""
-    from utsearch.report.groups import About
-
-    return About.of(study.name, study.settings, study.scale)
 
 
 def print_result(study: "Study") -> None:
@@ -27,23 +18,3 @@ def print_result(study: "Study") -> None:
     print_front(records, Console())
     print(f"\n{drawing(records)}\n")
     print(summary(records))
-
-
-def story_of(study: "Study") -> "Story":
-    """All that a report tells of a study, as plain data."""
-    from utsearch.report.confirmed import confirmed_of, rivalries_of
-    from utsearch.report.story import Story
-    from utsearch.search.comparing import comparisons
-    from utsearch.search.evaluation import results
-    from utsearch.search.importance import importance
-
-    found = results(study)
-    return Story(
-        about_of(study),
-        study.records(),
-        depth=study.depth,
-        importance=importance(study),
-        confirmed=confirmed_of(found),
-        rivalries=rivalries_of(comparisons(found)),
-        sessions=study.sessions,
-    )

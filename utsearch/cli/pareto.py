@@ -21,10 +21,11 @@ def pareto(
     """
     import json
 
-    from utsearch.cli.look import about_of, print_result
+    from utsearch.cli.look import print_result
     from utsearch.errors import UserError
     from utsearch.report.page import write_page
     from utsearch.report.table import front_json
+    from utsearch.report.telling import about_of
     from utsearch.search import open_study
 
     opened = open_study(study, storage, studies_dir=studies)

@@ -25,9 +25,9 @@ def report(
 
     Example: python cli.py report --study birds --study cars --out both.html
     """
-    from utsearch.cli.look import story_of
     from utsearch.errors import UserError
     from utsearch.report.report import write_report
+    from utsearch.report.telling import story_of
     from utsearch.search import open_study
 
     names: list[str | None] = [*dict.fromkeys(study)] if study else [None]

@@ -170,9 +170,9 @@ def search(
 
 def _run(opened: "Study", run: "Callable[..., str]", limit: "Budget", started: float) -> str | None:
     """Search with a live display; why it ended, or None for Ctrl-C."""
-    from utsearch.cli.look import about_of
     from utsearch.report.board import board
     from utsearch.report.live import display
+    from utsearch.report.telling import about_of
 
     progress = board(about_of(opened), opened.records(), trials=limit.trials, seconds=limit.seconds, started=started)
     on_event = display(progress)

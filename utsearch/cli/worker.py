@@ -31,11 +31,11 @@ def worker(
 
     Example: python cli.py worker --study cars --storage postgresql+psycopg://me@server/studies --budget 4h
     """
-    from utsearch.cli.look import about_of
     from utsearch.cli.opening import problem_of, use_threads
     from utsearch.cli.search import with_cache
     from utsearch.report.board import board
     from utsearch.report.live import display
+    from utsearch.report.telling import about_of
     from utsearch.search import Budget, make_rule, open_study, parse_bytes, prepare
     from utsearch.search import search as run_search
     from utsearch.training.prefix import EXACT

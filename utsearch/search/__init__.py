@@ -1,8 +1,11 @@
 """Searching: stored studies, samplers, early stopping, budgets and the worker's loop. Knows no torch modules."""
 
+import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from utsearch.errors import UserError
@@ -165,3 +168,13 @@ def _check_on_backbone(problem: ProblemLike, space: Space) -> None:
         except UserError as error:
             reason = str(error).splitlines()[0]
             raise SpaceError(f"space {space.name!r}: slots.{slot}.forms.{form} does not fit here: {reason}") from error
+
+
+class _Callable(ModuleType):
+    """This package, called: `utsearch.search(…)` is the library's function, whose name Python gives to the package."""
+
+    def __call__(self, *words: Any, **options: Any) -> Any:
+        return import_module("utsearch.library").search(*words, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
