@@ -12,8 +12,6 @@ from utsearch.search import open_study as open_stored
 from utsearch.search import search as run_search
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
     from utsearch.export import Loaded
 
 Folder = str | os.PathLike[str]
@@ -50,8 +48,8 @@ class Study:
         """
         return pick_record(self.records(), pick)
 
-    def figure(self) -> "Figure":
-        """The front as a Plotly figure."""
+    def figure(self) -> Any:
+        """The front as a `plotly.graph_objects.Figure`."""
         from utsearch.report.figure import pareto_figure
 
         return pareto_figure(self.records())
