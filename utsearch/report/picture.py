@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, SCALE = 820, 500, 2  # drawn at twice the size
 LEFT, RIGHT, TOP, BOTTOM = 62, 20, 44, 52
-INK, SOFT, RULE, FAINT, KNOWN, NEW = "#1f2328", "#59636e", "#dfe3e8", "#c4cad1", "#0072b2", "#d55e00"
+INK, SOFT, RULE, FAINT, KNOWN, NEW = "#1f2328", "#59636e", "#dfe3e8", "#c4cad1", "#d55e00", "#0072b2"
 
 Point = tuple[float, float]
 
@@ -106,7 +106,7 @@ class _Picture:
             corners += [(x, corners[-1][1])] if corners else []
             corners.append((x, y))
         if corners:
-            self._line([*corners, (WIDTH - RIGHT, corners[-1][1])], NEW, 2)
+            self._line([*corners, (WIDTH - RIGHT, corners[-1][1])], INK, 2)
 
     def _names(self) -> None:
         """The catalogue's names, those of the front first; one that would lie on another is left out."""

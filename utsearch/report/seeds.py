@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -13,41 +13,51 @@ from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout
 from utsearch.report.traces import BEST, KNOWN, Kind
 from utsearch.report.units import clean, count, percent, plural
 
+Place = Callable[[Confirmed], float]
+
 
 def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
-    """Test top-1 over parameters; None where nothing was confirmed. The linear probe stands at one parameter."""
+    """Test top-1 over parameters; None where nothing was confirmed. The linear probe stands left of the others."""
     if not results:
         return None
     groups = ((KNOWN, "catalogue", True), (BEST, "new", False))
-    data = [_trace(kind, name, [r for r in results if r.known is known]) for kind, name, known in groups]
-    logs = [math.log10(max(result.n_params, 1)) for result in results]
+    left = min((result.n_params for result in results if result.n_params), default=2) / 2
+
+    def place(result: Confirmed) -> float:
+        return result.n_params or left
+
+    best = [results[i] for i in pareto.front([(result.n_params, result.top1) for result in results])]
+    data = [_trace(kind, name, [r for r in results if r.known is k], place, best) for kind, name, k in groups]
+    logs = [math.log10(place(result)) for result in results]
     axes = {
         "xaxis": {
             **LOG_AXIS,
             "range": [min(logs) - 0.15, max(logs) + 0.15],
-            "title": {"text": "tuner parameters (log scale; the linear probe has none)"},
+            "title": {"text": "tuner parameters (log scale; the linear probe, at the left, has none)"},
         },
         "yaxis": AXIS,
         "annotations": [heading("test top-1 (%)", 0, 12)],
     }
-    return {"data": [_front(results), *(trace for trace in data if trace["x"])], "layout": layout(420, **axes)}
+    return {"data": [_front(best, place), *(trace for trace in data if trace["x"])], "layout": layout(420, **axes)}
 
 
-def _front(results: Sequence[Confirmed]) -> dict[str, Any]:
+def _front(best: Sequence[Confirmed], place: Place) -> dict[str, Any]:
     """The steps of the designs whose mean none of at most their size reaches."""
-    best = [results[i] for i in pareto.front([(result.n_params, result.top1) for result in results])]
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "confirmed front",
         "line": {"shape": "hv", "color": BEST.marker["color"], "width": 1.5},
-        "x": [max(result.n_params, 1) for result in best],
+        "x": [place(result) for result in best],
         "y": [100 * result.top1 for result in best],
         "hoverinfo": "skip",
     }
 
 
-def _trace(kind: Kind, name: str, members: Sequence[Confirmed]) -> dict[str, Any]:
+def _trace(
+    kind: Kind, name: str, members: Sequence[Confirmed], place: Place, named: Sequence[Confirmed]
+) -> dict[str, Any]:
+    """New designs and those of the front with their names, which for all would lie on each other."""
     ends = [result.interval or (result.top1, result.top1) for result in members]
     ups = [100 * (high - result.top1) for result, (_, high) in zip(members, ends, strict=True)]
     downs = [100 * (result.top1 - low) for result, (low, _) in zip(members, ends, strict=True)]
@@ -56,7 +66,7 @@ def _trace(kind: Kind, name: str, members: Sequence[Confirmed]) -> dict[str, Any
         "mode": "markers+text",
         "name": f"{name} ({len(members)})",
         "marker": kind.marker,
-        "x": [max(result.n_params, 1) for result in members],
+        "x": [place(result) for result in members],
         "y": [100 * result.top1 for result in members],
         "error_y": {
             "type": "data",
@@ -67,7 +77,7 @@ def _trace(kind: Kind, name: str, members: Sequence[Confirmed]) -> dict[str, Any
             "thickness": 1.2,
             "width": 4,
         },
-        "text": [escape(clean(result.name)) for result in members],
+        "text": [escape(clean(r.name)) if not r.known or r in named else "" for r in members],
         "textposition": "top center",
         "textfont": {"size": 11},
         "hovertext": [_words(result) for result in members],
