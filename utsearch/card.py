@@ -69,7 +69,7 @@ class Card(_Strict):
     format: int
     design: str
     backbone: BackboneCard
-    class_names: list[str] = Field(min_length=1)
+    class_names: list[str] = Field(min_length=1, max_length=100_000)
     preprocessing: PreprocessingCard
     metrics: Metrics
     provenance: dict[str, Any]

@@ -22,12 +22,13 @@ Value = int | float | bool | str
 
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-INT = re.compile(r"[+-]?\d+")
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+INT = re.compile(r"[+-]?\d+", re.ASCII)
 OUTSIDE = ("stem", "trunk", "tail")  # sites that stand around the blocks, in no block of their own
-_ITEM = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
-_PART = re.compile(r"(first|last)/(\d{1,4})")
+_ITEM = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+_PART = re.compile(r"(first|last)/(\d{1,4})", re.ASCII)
 _MOST_BLOCKS = 1000
+MOST_RANK = 16_384  # four times the widest bottleneck that makes sense; a stranger's text cannot ask for all memory
 
 
 class DesignError(UserError):
@@ -139,8 +140,8 @@ class Slot:
             raise DesignError(f"a slot needs sites, each once, got {'|'.join(self.sites)!r}")
         if len(set(keys)) != len(keys):
             raise DesignError(f"an option is given twice in {', '.join(keys)}")
-        if self.rank is not None and (type(self.rank) is not int or self.rank < 1):
-            raise DesignError(f"a rank is a whole number from 1, got {self.rank!r}")
+        if self.rank is not None and (type(self.rank) is not int or not 1 <= self.rank <= MOST_RANK):
+            raise DesignError(f"a rank is a whole number from 1 to {MOST_RANK:,}, got {self.rank!r}")
         for key, value in self.options:
             _check_value(key, value)
         object.__setattr__(self, "options", tuple(sorted(self.options)))

@@ -1,7 +1,8 @@
 """The winner as a folder that loads anywhere: `design.json`, `tuner.safetensors` and a README."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from utsearch.backbones import load_backbone
+from utsearch.backbones import Backbone, load_backbone
 from utsearch.card import FORMAT, Card
 from utsearch.data import Preprocessing, evaluation_transform
 from utsearch.errors import UserError
-from utsearch.files import write_atomic
+from utsearch.files import read_within, write_atomic
 from utsearch.model_card import PICTURE, model_card
-from utsearch.tuning import Classifier, attach
+from utsearch.tensors import HeaderError, TensorInfo, read_header
+from utsearch.tuning import Classifier, attach, count
 
+MOST_CARD = 16 * 2**20  # bytes; ImageNet-21k's class names have half of one million
 CARD, WEIGHTS, README = "design.json", "tuner.safetensors", "README.md"
 
 
@@ -45,7 +48,7 @@ class Loaded(NamedTuple):
         try:
             with Image.open(path) as image:
                 pixels = self.transform(image)
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise ExportError(f"cannot read the image {path}: {error}") from error
         device = next(self.model.parameters()).device
         probabilities = self.model(pixels[None].to(device)).softmax(1)[0].tolist()
@@ -79,15 +82,20 @@ def load(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") 
         ExportError: the folder is missing or damaged, or the backbone's weights are not the recorded ones.
     """
     root = Path(folder)
-    card, tensors = read_card(root), _read_weights(root)
+    card, shapes = read_card(root), _read_shapes(root)
     backbone = load_backbone(card.backbone.name, img_size=card.backbone.img_size, pool=card.backbone.pool)
     if backbone.fingerprint != card.backbone.fingerprint:
         raise ExportError(
             f"{root} was made with weights {card.backbone.fingerprint} of {card.backbone.name!r} "
             f"({card.backbone.weights}); here they are {backbone.fingerprint} ({backbone.weights})"
         )
+    _check_size(root, card, shapes, backbone)
     tuned = attach(backbone, card.design)
     head = nn.Linear(backbone.width, len(card.class_names))
+    expected = {f"tuner.{k}": v for k, v in tuned.state_dict().items()}
+    expected |= {f"head.{k}": v for k, v in head.state_dict().items()}
+    _check_shapes(root, card, shapes, expected)
+    tensors = _read_weights(root)
     try:
         tuned.load_state_dict({k.removeprefix("tuner."): v for k, v in tensors.items() if k.startswith("tuner.")})
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
@@ -108,7 +116,7 @@ def read_card(root: Path) -> Card:
     """
     path = root / CARD
     try:
-        card = Card.model_validate_json(path.read_bytes())
+        card = Card.model_validate_json(read_within(_own_file(path), MOST_CARD))
     except FileNotFoundError as error:
         raise ExportError(f"{root} is no export of utsearch: it has no {CARD}") from error
     except OSError as error:
@@ -122,11 +130,48 @@ def read_card(root: Path) -> Card:
     return card
 
 
-def _read_weights(root: Path) -> dict[str, Tensor]:
-    path = root / WEIGHTS
+def _own_file(path: Path) -> Path:
+    """The path; raises ExportError where it is a link that leads out of its folder, as one in an archive may."""
+    if path.is_symlink() and os.path.dirname(os.path.realpath(path)) != os.path.realpath(path.parent):
+        raise ExportError(f"{path} is a link out of its folder; put the file itself there")
+    return path
+
+
+def _read_shapes(root: Path) -> dict[str, TensorInfo]:
+    """What the weights' header says; no memory is taken for the tensors yet."""
+    path = _own_file(root / WEIGHTS)
     try:
-        return load_file(path)
+        if path.exists() and not path.is_file():
+            raise ExportError(f"{path} is no plain file; export it again")
+        return read_header(path)
     except FileNotFoundError as error:
         raise ExportError(f"{root} has no {WEIGHTS}; export it again") from error
-    except (SafetensorError, OSError) as error:
+    except (HeaderError, OSError) as error:
         raise ExportError(f"{path} is damaged ({error}); export it again") from error
+
+
+def _check_size(root: Path, card: Card, shapes: Mapping[str, TensorInfo], backbone: Backbone) -> None:
+    """Before anything of the design is built: the formulas' count is borne out by the file."""
+    stored = sum(prod(info.shape) for name, info in shapes.items() if name.startswith("tuner."))
+    if (n_params := count(card.design, backbone)) > stored:
+        raise ExportError(
+            f"{root / WEIGHTS} does not fit the design {card.design!r}: it holds {stored:,} values of tuners, "
+            f"the design has {n_params:,}"
+        )
+
+
+def _check_shapes(root: Path, card: Card, shapes: Mapping[str, TensorInfo], expected: Mapping[str, Tensor]) -> None:
+    """Before the tensors are read: every name and shape is the design's."""
+    wrong = sorted(shapes.keys() ^ expected.keys())
+    wrong += [name for name in expected if name in shapes and shapes[name].shape != tuple(expected[name].shape)]
+    if wrong:
+        raise ExportError(
+            f"{root / WEIGHTS} does not fit the design {card.design!r}: {wrong[0][:100]} is not as expected"
+        )
+
+
+def _read_weights(root: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(root / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise ExportError(f"{root / WEIGHTS} is damaged ({error}); export it again") from error

@@ -1,6 +1,8 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and reading no more of one than expected."""
 
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -19,3 +21,24 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def read_within(path: Path, most: int) -> bytes:
+    """The content of a plain file.
+
+    Raises:
+        OSError: no such file, a device or a pipe (which may never end), or more than `most` bytes.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        content = file.read(min(most, found.st_size) + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it has more than the {most:,} bytes that are expected at most")
+    return content
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    """A pipe without a writer would block the opening itself."""
+    return os.open(name, flags | os.O_NONBLOCK)

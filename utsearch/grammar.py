@@ -3,7 +3,23 @@
 import math
 import re
 
-from utsearch.design import ALL, INT, NAME, NUMBER, WORD, Blocks, Design, DesignError, Slot, Value, parse_value
+from utsearch.design import (
+    ALL,
+    INT,
+    MOST_RANK,
+    NAME,
+    NUMBER,
+    WORD,
+    Blocks,
+    Design,
+    DesignError,
+    Slot,
+    Value,
+    parse_value,
+)
+
+MOST_TEXT = 20_000  # characters; a design with a slot of its own at every site of 100 blocks has fewer
+MOST_DIGITS = 18  # of a whole number
 
 _BLOCKS = re.compile(r"[^\s+,]*(?:\s*,\s*[^\s+,]*)*")
 _REST = re.compile(r"[^\s+|:(),=@]*")
@@ -17,6 +33,8 @@ class Reader:
 
     def design(self) -> Design:
         """The whole text."""
+        if len(self.text) > MOST_TEXT:
+            raise DesignError(f"a design has at most {MOST_TEXT:,} characters, got {len(self.text):,}")
         if self.text.strip() == "linear":
             return Design()
         slots = [self.slot()]
@@ -49,14 +67,18 @@ class Reader:
         options: list[tuple[str, Value]] = []
         self.skip()
         if found := NUMBER.match(self.text, self.at):
-            if not INT.fullmatch(found[0]) or int(found[0]) < 1:
-                raise self.error("a rank is a whole number from 1", found.start(), found.end())
-            rank, self.at = int(found[0]), found.end()
+            rank, self.at = self.rank(found), found.end()
         while not self.take(")"):
             if rank is not None or options:
                 self.expect(",", "another option, or )")
             options.append(self.option([key for key, _ in options]))
         return rank, options
+
+    def rank(self, found: re.Match[str]) -> int:
+        """A whole number within what a network can have."""
+        if not INT.fullmatch(found[0]) or len(found[0]) > MOST_DIGITS or not 1 <= int(found[0]) <= MOST_RANK:
+            raise self.error(f"a rank is a whole number from 1 to {MOST_RANK:,}", found.start(), found.end())
+        return int(found[0])
 
     def option(self, known: list[str]) -> tuple[str, Value]:
         """`key=value`, whose key is not among the known."""
@@ -70,6 +92,8 @@ class Reader:
         found = NUMBER.match(self.text, self.at) or WORD.match(self.text, self.at)
         if found is None:
             raise self.error("expected a number, true, false or a word")
+        if INT.fullmatch(found[0]) and len(found[0]) > MOST_DIGITS:
+            raise self.error(f"a number has at most {MOST_DIGITS} digits", found.start(), found.end())
         self.at = found.end()
         value = parse_value(found[0])
         if isinstance(value, float) and not math.isfinite(value):

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import reprlib
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from utsearch.design import FormInfo, Value
 from utsearch.errors import UserError
+from utsearch.files import read_within
 
 SUFFIX = ".toml"
+MOST_FILE = 2**20  # bytes
+MOST_CHOICES = 1000  # of one key
+MOST_SLOTS = 64
 
 
 class SpaceError(UserError):
@@ -24,8 +29,10 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
-_Values = Annotated[list[bool | int | float | str], BeforeValidator(_listed), Field(min_length=1)]
-_Shares = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)]
+_Values = Annotated[
+    list[bool | int | float | str], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_CHOICES)
+]
+_Shares = Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1, max_length=MOST_CHOICES)]
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 
 
@@ -68,7 +75,7 @@ class SpaceFile(_Schema):
     groups: int = Field(default=1, ge=1, le=16)
     hypervolume: Hypervolume
     positions: Positions = Positions()
-    slots: Annotated[dict[_Name, SlotSpace], Field(min_length=1)]
+    slots: Annotated[dict[_Name, SlotSpace], Field(min_length=1, max_length=MOST_SLOTS)]
 
 
 def read_space_file(name: str) -> tuple[Path, str, SpaceFile]:
@@ -79,14 +86,14 @@ def read_space_file(name: str) -> tuple[Path, str, SpaceFile]:
     """
     path = _find(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_within(path, MOST_FILE).decode("utf-8").replace("\r\n", "\n")
         content = tomllib.loads(text)
     except OSError as error:
         raise SpaceError(f"cannot read the space {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SpaceError(f"the space {path} is not a text file: {error.reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpaceError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits, and of nested brackets
+        raise SpaceError(f"{path}: {str(error)[:200]}") from error
     try:
         return path, text, SpaceFile.model_validate(content)
     except ValidationError as error:
@@ -191,7 +198,12 @@ def _say(error: Any) -> str:
         return f"unknown key{_near(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return "this key is missing"
-    return f"{error['msg']}, got {error['input']!r}"
+    return f"{error['msg']}, got {_short(error['input'])}"
+
+
+def _short(value: object) -> str:
+    text = reprlib.repr(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _near(name: str, known: Collection[str]) -> str:

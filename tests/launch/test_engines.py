@@ -166,6 +166,7 @@ def test_the_command_of_a_worker_carries_no_storage() -> None:
         ("slurm", [], "there is no Slurm here"),
         ("ray", ["placement=random"], "ray option placement: spread"),
         ("ray", ["gpus=-1"], "ray option gpus"),
+        ("ray", ["address=127.0.0.1:9"], "nothing answers at 127.0.0.1:9"),
     ],
 )
 def test_options_are_checked(

@@ -72,9 +72,10 @@ def _space_of(study: "Study", problem: "Problem") -> "Space":
     """The space as the study keeps it; the file it came from may have changed since."""
     from utsearch.backbones import GROUPS
     from utsearch.forms import info
+    from utsearch.search.storage import check_name
     from utsearch.space import load_space
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{study.settings['space']['name']}.toml"
+        path = Path(folder) / f"{check_name(study.settings['space']['name'])}.toml"  # a stranger's study may say "../"
         path.write_text(study.space_text, encoding="utf-8")
         return load_space(str(path), info(), {*problem.backbone.sites, *GROUPS})

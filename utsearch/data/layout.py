@@ -1,14 +1,15 @@
-"""What the readers share: finding the base folder, text tables, MATLAB files, folders of classes."""
+"""What the readers share: finding the base folder, text tables, folders of classes."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from utsearch.data.dataset import DataError
+from utsearch.files import read_within
+
+MOST_TEXT = 256 * 2**20  # bytes of a list; one of a million images has a tenth
 
 
 def base_folder(where: str, marker: str, layout: str, inside: tuple[str, ...] = ()) -> Path:
@@ -29,7 +30,8 @@ def base_folder(where: str, marker: str, layout: str, inside: tuple[str, ...] = 
 def text_lines(path: Path) -> list[str]:
     """The lines of a UTF-8 file without blank ones; raises DataError where it cannot be read."""
     try:
-        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        text = read_within(path, MOST_TEXT).decode("utf-8-sig")
+        return [line for line in text.splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path} ({error}); unpack the set again") from error
 
@@ -47,36 +49,14 @@ def number(text: str, path: Path) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise DataError(f"{path}: expected a whole number, got {text!r}") from error
-
-
-def mat_file(path: Path) -> dict[str, Any]:
-    """The variables of a MATLAB file.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
-    from scipy.io import loadmat
-
-    try:
-        return dict(loadmat(path, squeeze_me=True))
-    except Exception as error:  # scipy raises whatever the bytes lead it to
-        raise DataError(f"cannot read {path} ({error}); unpack the set again") from error
-
-
-def mat_column(variables: Mapping[str, Any], name: str, path: Path) -> list[Any]:
-    """A vector of a MATLAB file as a list, also when it has one entry."""
-    if name not in variables:
-        have = ", ".join(key for key in variables if not key.startswith("__"))
-        raise DataError(f"{path}: expected a variable {name!r}, found {have}")
-    return list(np.asarray(variables[name]).reshape(-1))
+        raise DataError(f"{path}: expected a whole number, got {text[:50]!r}") from error
 
 
 def json_file(path: Path) -> dict[str, Any]:
     """A JSON object; raises DataError where the file is something else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_within(path, MOST_TEXT))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path} ({error})") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object {{file: label}}, got a {type(content).__name__}")

@@ -1,8 +1,9 @@
 """What a reader finds on disk: names, labels and splits in plain lists; nothing is decoded."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple, Protocol, TypeVar
 
 from PIL import Image
@@ -113,6 +114,9 @@ def build(
         DataError: fewer than two classes, an empty split, a name in two splits, or one listed twice.
     """
     pairs = {part: list(found) for part, found in splits.items()}
+    if isinstance(source, Files) and source.root != Path():  # a library's own lists name whole paths
+        for name in {name for found in pairs.values() for name, _ in found}:
+            check_inside(where, name)
     keys = sorted({key for found in pairs.values() for _, key in found})
     if len(keys) < 2:
         raise DataError(f"{where}: found images of {len(keys)} classes; expected at least 2")
@@ -122,6 +126,17 @@ def build(
     listed = {part: tuple(Sample(name, label[key]) for name, key in found) for part, found in pairs.items()}
     check_apart(where, listed)
     return Listing(where, tuple(unique), listed, source, held_out, by_class, sparse)
+
+
+def check_inside(where: str, name: str) -> None:
+    """Raise DataError where a listed name is no path below the set's own folder."""
+    try:
+        os.fsencode(name)
+        reason = "a path that leaves the folder" if PurePath(name).is_absolute() or ".." in PurePath(name).parts else ""
+    except UnicodeEncodeError:
+        reason = "no name that a file can have"
+    if reason or "\0" in name:
+        raise DataError(f"{where}: {name[:200]!r} is {reason or 'no name that a file can have'}; correct the list")
 
 
 def check_apart(where: str, splits: Mapping[str, Iterable[Sample]]) -> None:

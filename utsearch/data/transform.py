@@ -9,6 +9,8 @@ from torchvision.transforms.v2 import functional as TF
 
 from utsearch.data.dataset import Preprocessing
 
+MOST_PIXELS = 80_000_000  # 240 MB as RGB; Pillow itself only warns from 89 million and refuses from 179 million
+
 
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow image, upright and in 8-bit RGB.
@@ -16,11 +18,13 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     16-bit grey is scaled (Pillow would clip it), a palette loses its transparency and CMYK is converted as Pillow does.
 
     Raises:
-        ValueError: the image has floating point pixels, whose range nothing tells.
+        ValueError: the image has floating point pixels, whose range nothing tells, or more than can be meant.
     """
+    if image.width * image.height > MOST_PIXELS:  # known from its first bytes, before any memory is taken
+        raise ValueError(f"{image.width}×{image.height} pixels, more than {MOST_PIXELS:,}; save it smaller")
     turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I"):  # 16-bit grey; PNG and TIFF open as I;16 or, in older Pillow, as I
-        grey = np.asarray(turned).astype(np.int64)
+        grey = np.asarray(turned).astype(np.int32)
         turned = Image.fromarray((grey.clip(0, 65535) >> 8).astype(np.uint8))
     elif turned.mode == "F":
         raise ValueError("floating point pixels; save it as 8 or 16 bit")

@@ -4,6 +4,7 @@ Ray's parts trust each other: whoever reaches a cluster's ports may run code on 
 """
 
 import logging
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ try:
     from ray.exceptions import RayError
 except ImportError as error:
     raise LauncherError("Ray is not installed; pip install 'utsearch[ray]'") from error
+
+REACH = 10.0  # seconds for the head node to answer
 
 
 def _placement(text: str) -> str:
@@ -129,6 +132,7 @@ class RayLauncher:
         return list(pending)
 
     def _connect(self) -> None:
+        _check_reachable(self._address)
         try:
             ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
         except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
@@ -152,6 +156,17 @@ class RayLauncher:
     def _fits(self, node: Mapping[str, float]) -> int:
         fits = int(node.get("CPU", 0.0) // (self.cpus or 1))
         return min(fits, int(node.get("GPU", 0.0) // self._gpus)) if self._gpus else fits
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ray itself tries for minutes; raises LauncherError where nothing listens at `host:port`."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return  # the running cluster, or a client's address
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        raise LauncherError(f"nothing answers at {address}: {error}; `ray status` says where a cluster runs") from error
 
 
 def _alive_nodes() -> list[dict[str, Any]]:

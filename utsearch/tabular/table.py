@@ -123,12 +123,13 @@ def open_table(path: Path = SHIPPED) -> Table:
 def _read(opened: sqlite3.Connection) -> Table:
     about = {key: json.loads(value) for key, value in opened.execute("select key, value from about")}
     columns = "design, digest, name, in_space, n_params, first_tuned"
-    rows = opened.execute(f"select {columns} from designs order by n_params, digest").fetchall()
+    rows = opened.execute(f"select {columns} from designs order by n_params, digest").fetchall()  # noqa: S608 - ours
     entries = {row[1]: Entry(row[0], row[1], row[2], bool(row[3]), row[4], row[5], about["depth"]) for row in rows}
     texts = {entry.design: digest for digest, entry in entries.items()}
     texts |= dict(opened.execute("select text, digest from texts").fetchall())
     curves: dict[tuple[str, int], Curve] = {}
     columns = "digest, seed, epoch, top1, loss, balanced, ece, seconds"
-    for digest, seed, *values in opened.execute(f"select {columns} from curves order by digest, seed, epoch"):
+    statement = f"select {columns} from curves order by digest, seed, epoch"  # noqa: S608 - ours
+    for digest, seed, *values in opened.execute(statement):
         curves[digest, seed] = (*curves.get((digest, seed), ()), Epoch(*values))
     return Table(about, entries, texts, curves)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from utsearch.data.dataset import DataError
-from utsearch.data.layout import base_folder, images_by_class, mat_column, mat_file
+from utsearch.data.layout import base_folder, images_by_class
 from utsearch.data.listing import Files, Listing, build
+from utsearch.data.matlab import mat_column, mat_file, mat_number
 from utsearch.data.reader import Reader
 
 LAYOUT = (
@@ -28,6 +29,8 @@ def read(where: str) -> Listing:
         "train": _annotated(base, base / "devkit/cars_train_annos.mat", "cars_train"),
         "test": _annotated(base, _test_labels(base), "cars_test"),
     }
+    if wrong := {label for found in splits.values() for _, label in found} - set(range(1, len(meta) + 1)):
+        raise DataError(f"{base}: class {min(wrong)} is none of the {len(meta)} of cars_meta.mat; unpack the set again")
     return build(str(base), Files(base), splits, {i: str(name) for i, name in enumerate(meta, 1)})
 
 
@@ -42,8 +45,11 @@ def _test_labels(base: Path) -> Path:
 def _annotated(base: Path, path: Path, folder: str) -> list[tuple[str, int]]:
     """(path, label) of an annotation file; mirrors nest the folder of images once more."""
     inner = f"{folder}/{folder}" if (base / folder / folder).is_dir() else folder
-    rows = mat_column(mat_file(path), "annotations", path)
-    return [(f"{inner}/{row['fname']}", int(row["class"])) for row in rows]
+    try:
+        rows = [(str(row["fname"]), row["class"]) for row in mat_column(mat_file(path), "annotations", path)]
+    except (IndexError, KeyError, TypeError, ValueError) as error:  # numpy's ways to say that there is no such field
+        raise DataError(f"{path}: 'annotations' has no fields 'fname' and 'class'; unpack the set again") from error
+    return [(f"{inner}/{name}", mat_number(label, "class", path)) for name, label in rows]
 
 
 READER = Reader(

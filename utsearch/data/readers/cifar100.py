@@ -65,7 +65,7 @@ def read(where: str) -> Listing:
         for part in ("train", "test")
     }
     names = dict(enumerate(text_lines(base / "fine_label_names.txt")))
-    if (highest := max(label for found in splits.values() for _, label in found)) not in names:
+    if (highest := max((label for found in splits.values() for _, label in found), default=0)) not in names:
         raise DataError(f"{base}: fine_label_names.txt has {len(names)} names, a label is {highest}")
     return build(str(base), source, splits, names)
 

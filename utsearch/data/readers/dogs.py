@@ -1,8 +1,9 @@
 """Stanford Dogs (Khosla et al. 2011): 120 breeds."""
 
 from utsearch.data.dataset import DataError
-from utsearch.data.layout import base_folder, mat_column, mat_file
+from utsearch.data.layout import base_folder
 from utsearch.data.listing import Files, Listing, build
+from utsearch.data.matlab import mat_column, mat_file, mat_numbers
 from utsearch.data.reader import Archive, Reader
 
 LAYOUT = "[stanford_dogs/]Images/CLASS/IMAGE.jpg, train_list.mat and test_list.mat"
@@ -18,7 +19,7 @@ def read(where: str) -> Listing:
         path = base / f"{part}_list.mat"
         variables = mat_file(path)
         files = [str(name) for name in mat_column(variables, "file_list", path)]
-        labels = [int(label) for label in mat_column(variables, "labels", path)]
+        labels = mat_numbers(variables, "labels", path)
         if len(files) != len(labels):
             raise DataError(f"{path}: {len(files)} files and {len(labels)} labels; unpack the set again")
         splits[part] = [(f"Images/{name}", label) for name, label in zip(files, labels, strict=True)]

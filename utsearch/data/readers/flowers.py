@@ -3,8 +3,9 @@
 from torchvision.datasets import Flowers102
 
 from utsearch.data.dataset import DataError
-from utsearch.data.layout import base_folder, mat_column, mat_file
+from utsearch.data.layout import base_folder
 from utsearch.data.listing import Files, Listing, build
+from utsearch.data.matlab import mat_file, mat_numbers
 from utsearch.data.reader import Archive, Reader
 
 LAYOUT = "[flowers-102/]jpg/image_00001.jpg …, imagelabels.mat and setid.mat"
@@ -14,14 +15,14 @@ URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 def read(where: str) -> Listing:
     """The official train, val and test (trnid, valid, tstid); ids of images and classes count from 1."""
     base = base_folder(where, "setid.mat", LAYOUT, ("flowers-102",))
-    labels = [int(label) for label in mat_column(mat_file(base / "imagelabels.mat"), "labels", base)]
+    labels = mat_numbers(mat_file(base / "imagelabels.mat"), "labels", base / "imagelabels.mat")
     ids = mat_file(base / "setid.mat")
     splits = {
-        part: [int(i) for i in mat_column(ids, variable, base / "setid.mat")]
+        part: mat_numbers(ids, variable, base / "setid.mat")
         for part, variable in (("train", "trnid"), ("val", "valid"), ("test", "tstid"))
     }
-    if (highest := max(max(part) for part in splits.values())) > len(labels):
-        raise DataError(f"{base}: setid.mat names image {highest}, imagelabels.mat has {len(labels)} labels")
+    if wrong := [i for part in splits.values() for i in part if not 1 <= i <= len(labels)]:
+        raise DataError(f"{base}: setid.mat names image {wrong[0]}, imagelabels.mat has {len(labels)} labels")
     names = dict(enumerate(getattr(Flowers102, "classes", ()), 1))  # older torchvision has no names
     return build(
         str(base),

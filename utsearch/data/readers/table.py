@@ -33,7 +33,14 @@ def read(where: str) -> Listing:
 
 
 def _columns(path: Path, lines: list[str]) -> list[tuple[str, str, str]]:
-    reader = csv.DictReader(lines)
+    try:
+        return _rows(path, lines)
+    except csv.Error as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _rows(path: Path, lines: list[str]) -> list[tuple[str, str, str]]:
+    reader = csv.DictReader(lines, restkey="more", restval="")
     if not {"path", "label"} <= set(reader.fieldnames or ()):
         raise DataError(f"{path}: the columns are {lines[0]!r}; expected path,label or path,label,split")
     rows = [((row["path"] or "").strip(), (row["label"] or "").strip(), row.get("split") or "train") for row in reader]

@@ -1,5 +1,6 @@
 """The json splits of Visual Prompt Tuning (Jia et al. 2022): {file: label}, one file a split."""
 
+import os
 from pathlib import Path
 
 from utsearch.data.dataset import DataError
@@ -28,7 +29,7 @@ def _exists(base: Path, part: str) -> bool:
 
 def _prefix(base: Path, first: str) -> str:
     for prefix in ("", "images/", "Images/"):
-        if (base / prefix / first).is_file():
+        if os.path.isfile(base / prefix / first):  # unlike Path.is_file it takes names that no file can have
             return prefix
     raise DataError(f"{base}: the first image of train.json, {first!r}, is not in {base}, images/ or Images/")
 
