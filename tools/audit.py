@@ -24,8 +24,9 @@ def verdict(out: str, err: str) -> tuple[int, str]:
         for package in checked
         for vulnerability in package["vulns"]
     ]
+    code = int(bool(lines))
     lines.append(f"audit: {len(checked)} of {len(found)} packages checked, {len(lines)} vulnerabilities known")
-    return int(len(lines) > 1), "\n".join(lines)
+    return code, "\n".join(lines)
 
 
 def main() -> int:
