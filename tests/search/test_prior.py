@@ -8,9 +8,10 @@ from pathlib import Path
 from fake_problem import FakeProblem, FakeResolved, fake_space
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from utsearch.search import Budget, Study, open_study, prepare, search
-from utsearch.search.prior import Plan, best_of_bands, draw, enqueue_prior
+from utsearch.search.prior import Plan, best_of_bands, draw, enqueue_prior, spread_scores
 
 PLAN = Plan(candidates=60, bands=4, each=2)
 
@@ -56,7 +57,7 @@ def test_the_best_of_each_band_are_trained_after_the_baselines(tmp_path: Path) -
     problem = FakeProblem()
     study = prepared(tmp_path, problem)
     assert queued(tmp_path, problem, study) == 8
-    search(problem, fake_space(tmp_path), study, Budget(trials=14), sampler="random")
+    search(problem, fake_space(tmp_path), study, Budget(trials=12), sampler="random")
     records = study.records()
     assert [r.baseline for r in records[:3]] == ["linear", "lora-4", "outside"]
     assert [r.prior for r in records[3:12]] == ["oracle"] * 8 + [None]
@@ -73,7 +74,7 @@ def test_its_trials_have_the_parameters_that_samplers_learn_from(tmp_path: Path)
     problem = FakeProblem()
     study = prepared(tmp_path, problem)
     queued(tmp_path, problem, study)
-    search(problem, fake_space(tmp_path), study, Budget(trials=11), sampler="tpe")
+    search(problem, fake_space(tmp_path), study, Budget(trials=11), sampler="random")
     trials = [t for t in study.optuna.trials if t.user_attrs.get("prior") == "oracle"]
     assert {frozenset(t.params) for t in trials} == {frozenset(fake_space(tmp_path).parameters)}
     assert all(0 < t.user_attrs["prior_score"] < 1 for t in trials)
@@ -91,11 +92,31 @@ def test_going_on_with_a_study_queues_nothing_again(tmp_path: Path) -> None:
 def test_known_and_trained_designs_are_not_ranked(tmp_path: Path) -> None:
     problem = FakeProblem()
     study = prepared(tmp_path, problem)
-    search(problem, fake_space(tmp_path), study, Budget(trials=20), sampler="random")
+    search(problem, fake_space(tmp_path), study, Budget(trials=6), sampler="random")
     oracle = Oracle(problem)
     enqueue_prior(study, problem, fake_space(tmp_path), "oracle", oracle, plan=PLAN)
     assert oracle.asked
     assert not {r.digest for r in study.records() if r.digest} & set(oracle.asked)
+
+
+def test_a_surrogate_ranks_what_the_prior_did_not_score(tmp_path: Path) -> None:
+    """Of scores that are the designs' sizes it must find the order, from 30 of 200 designs."""
+    problem, space = FakeProblem(), fake_space(tmp_path)
+    designs = [one.resolved for one in draw(problem, space, 200)]
+
+    @dataclass
+    class Sizes:
+        asked: int = 0
+
+        def scores(self, designs: Sequence[FakeResolved], on_progress: Callable[[float], None]) -> list[float]:
+            self.asked += len(designs)
+            return [float(design.n_params) for design in designs]
+
+    prior = Sizes()
+    spread = spread_scores(prior, designs, problem.depth, 30)
+    assert prior.asked == 30 < len(designs) == len(spread)
+    assert spearmanr(spread, [one.n_params for one in designs]).statistic > 0.85
+    assert spread_scores(prior, designs[:20], problem.depth, 30) == [one.n_params for one in designs[:20]]
 
 
 def test_larger_designs_than_allowed_are_not_drawn(tmp_path: Path) -> None:

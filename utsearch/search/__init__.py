@@ -34,6 +34,7 @@ from utsearch.search.worker import Worker
 from utsearch.space import Space, SpaceError
 
 __all__ = [
+    "DEFAULT_RULE",
     "RULES",
     "SAMPLERS",
     "Budget",

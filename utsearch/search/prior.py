@@ -7,10 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from utsearch.search.features import features_of
 from utsearch.search.protocol import ProblemLike, ResolvedLike
 from utsearch.search.queue import PRIOR
 from utsearch.search.storage import database_errors, quiet
 from utsearch.search.study import Study
+from utsearch.search.surrogate import Row, fit
 from utsearch.space import Space
 
 TRIES = 20  # draws for each design that is wanted, before a space is taken to have no more
@@ -28,11 +30,14 @@ class Plan:
 
     Attributes:
         candidates: designs of the space that are ranked, drawn at random.
+        scored: how many of them, drawn at random, the prior scores itself; a Gaussian process over what the designs are
+            made of ranks the others by these scores.
         bands: so many bands of equally many candidates, from small to large.
         each: designs that are queued from each band.
     """
 
-    candidates: int = 1000
+    candidates: int = 3000
+    scored: int = 300
     bands: int = 6
     each: int = 1
 
@@ -70,6 +75,24 @@ def best_of_bands(sizes: Sequence[int], scores: Sequence[float], *, bands: int, 
     order = sorted(range(len(sizes)), key=lambda i: sizes[i])
     for band in np.array_split(np.array(order, dtype=int), bands):
         yield from sorted(map(int, band), key=lambda i: -scores[i])[:each]
+
+
+def spread_scores(
+    prior: PriorLike,
+    designs: Sequence[ResolvedLike],
+    depth: int,
+    scored: int,
+    seed: int = 0,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Sequence[float]:
+    """Scores of all designs, of which the prior gives so many and a surrogate the rest."""
+    if len(designs) <= scored:
+        return prior.scores(designs, on_progress)
+    asked = random.Random(seed).sample(range(len(designs)), scored)
+    told = prior.scores([designs[i] for i in asked], on_progress)
+    rows = [Row(features_of(one.design, depth)) for one in designs]
+    means, _ = fit([rows[i] for i in asked], told).predict(rows)
+    return [float(mean) for mean in means]
 
 
 def enqueue_prior(
@@ -113,7 +136,7 @@ def enqueue_prior(
     new = [one for one in drawn if one.resolved.digest not in known]
     if not new:
         return 0
-    scores = prior.scores([one.resolved for one in new], on_progress)
+    scores = spread_scores(prior, [one.resolved for one in new], problem.depth, plan.scored, seed, on_progress)
     chosen = list(best_of_bands([o.resolved.n_params for o in new], scores, bands=plan.bands, each=plan.each))
     with database_errors(study.url), quiet():
         for i in chosen:

@@ -1,11 +1,11 @@
 """A search over recorded runs, by the worker that also runs the real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from utsearch.pareto import hypervolume
-from utsearch.search import Budget, Event, Record, Rule, TrialEnded, search, unstored
+from utsearch.search import Budget, Event, Record, Rule, Study, TrialEnded, search, unstored
 from utsearch.space import Space
 from utsearch.tabular.replay import Replay
 from utsearch.tabular.table import Table
@@ -21,7 +21,13 @@ class Trace:
 
 
 def simulate(
-    replay: Replay, space: Space, *, epochs: int, sampler: str = "ehvi", rule: Rule | None = None
+    replay: Replay,
+    space: Space,
+    *,
+    epochs: int,
+    sampler: str = "ehvi",
+    rule: Rule | None = None,
+    queue: Callable[[Study], None] = lambda study: None,
 ) -> list[Trace]:
     """Search until so many epochs have been trained, or every design of the space has.
 
@@ -31,8 +37,10 @@ def simulate(
         epochs: the budget; the last trial may exceed it.
         sampler: one of `utsearch.search.SAMPLERS`.
         rule: of early stopping; None for none.
+        queue: is called with the study before its first trial, to queue designs.
     """
     study = unstored(replay, space)
+    queue(study)
     ended: list[Trace] = []
 
     def note(event: Event) -> None:

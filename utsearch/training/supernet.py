@@ -149,7 +149,7 @@ class SupernetPrior:
 
     problem: Problem
     epochs: int = 12
-    images: int = 128
+    images: int = 64
     seed: int = 0
 
     def scores(
