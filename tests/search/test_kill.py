@@ -16,7 +16,7 @@ from fake_problem import FakeProblem, run_fake
 from optuna.trial import TrialState
 
 from utsearch.search import Record, open_study
-from utsearch.search.queue import on_stale, recover
+from utsearch.search.queue import give_back, recover
 
 SCRIPT = Path(__file__).parents[1] / "helpers" / "fake_problem.py"
 KILLS = 20
@@ -95,7 +95,7 @@ def test_a_trial_that_others_took_for_dead_does_not_end_its_worker(tmp_path: Pat
                 study = open_study("fake", studies_dir=tmp_path).optuna
                 (mine,) = study.get_trials(states=(TrialState.RUNNING,))
                 study._storage.set_trial_state_values(mine._trial_id, state=TrialState.FAIL)
-                on_stale(study, mine)
+                give_back(study, mine, "its worker fell silent")
             return super().start(design, seed)
 
     study = run_fake(Slept(), tmp_path, "6")

@@ -10,7 +10,8 @@ import pytest
 from fake_problem import FakeProblem, run_fake
 
 from utsearch.search import StudyError, open_study
-from utsearch.search.storage import Storage, connect, shown
+from utsearch.search.patient import Storage
+from utsearch.search.storage import connect, shown
 
 
 def one_line(error: pytest.ExceptionInfo[StudyError]) -> str:

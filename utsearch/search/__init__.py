@@ -13,7 +13,7 @@ from utsearch.pareto import Scale
 from utsearch.search.budget import Budget
 from utsearch.search.pick import parse_bytes, parse_size, pick_record
 from utsearch.search.protocol import ProblemLike
-from utsearch.search.queue import enqueue_known, on_stale, recover
+from utsearch.search.queue import enqueue_known, recover, requeue
 from utsearch.search.record import (
     Event,
     Record,
@@ -79,11 +79,12 @@ def prepare(
     _check_on_backbone(problem, space)
     scale = None if exists(study_name, storage_url, studies_dir) else _scale(problem, space)
     study = start_or_resume(
-        study_name, problem.settings, space, scale, storage_url=storage_url, studies_dir=studies_dir, on_stale=on_stale
+        study_name, problem.settings, space, scale, storage_url=storage_url, studies_dir=studies_dir, on_beat=recover
     )
     with database_errors(study.url), quiet():
         study.optuna.set_user_attr("depth", problem.depth)
         recover(study.optuna)
+        requeue(study.optuna)
         enqueue_known(study.optuna, problem, space)
     return study
 

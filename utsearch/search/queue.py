@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from utsearch.search.patient import Storage
 from utsearch.search.protocol import ProblemLike
 from utsearch.search.samplers import OUTSIDE
 from utsearch.space import Space
@@ -17,6 +19,7 @@ RETRY_OF = "retry_of"
 PRIOR = "prior"  # user attribute of a trial that a prior queued: which one
 TIME_UP = "the time was up"  # reason of a trial that a deadline cut off: it may be trained again
 MAX_RETRIES = 2
+QUEUED_AGAIN = "; queued again"  # ends the reason of a trial that is
 SIGNED = 60  # seconds within which a worker signs the trial it took, even on a busy machine
 _PASSED_ON = (GIVEN, OUTSIDE, PRIOR, "baseline")
 
@@ -39,35 +42,61 @@ def enqueue_known(study: optuna.Study, problem: ProblemLike, space: Space) -> No
 
 def give_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> bool:
     """Queue a broken trial again, at most twice over; returns whether it was. Asking again for the same one is safe."""
-    earlier = int(trial.user_attrs.get("retries", 0))
-    if earlier >= MAX_RETRIES:
+    if not may_retry(trial):
         return False
     if any(t.user_attrs.get(RETRY_OF) == trial.number for t in study.get_trials(deepcopy=False)):
         return True
     attributes = {key: trial.user_attrs[key] for key in _PASSED_ON if key in trial.user_attrs}
-    attributes |= {RETRY_OF: trial.number, "retries": earlier + 1, "retry_reason": reason}
+    retries = int(trial.user_attrs.get("retries", 0)) + 1
+    attributes |= {RETRY_OF: trial.number, "retries": retries, "retry_reason": reason}
     study.enqueue_trial(trial.params, user_attrs=attributes)
     return True
 
 
-def on_stale(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Optuna's callback for a trial whose worker has been silent for a minute; it has failed the trial already."""
-    give_back(study, trial, "its worker fell silent")
+def may_retry(trial: FrozenTrial) -> bool:
+    """Whether it has been given back less than twice."""
+    return int(trial.user_attrs.get("retries", 0)) < MAX_RETRIES
 
 
 def recover(study: optuna.Study) -> int:
-    """Give back the running trials of this machine's processes that are gone; returns how many.
+    """End the running trials whose workers are gone and queue them again; returns how many.
 
-    Queued first, failed second: killed in between, the next start finds the copy and does not make another.
+    Of several workers that see the same dead trial one ends it, and that one queues it. Killed in between, it leaves a
+    trial that says it was queued again and was not: `requeue` finds it when the next worker starts.
     """
-    dead = [t for t in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)) if is_dead(t)]
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     storage = study._storage
-    for trial in dead:
-        queued = give_back(study, trial, "its worker died")
-        reason = "its worker died; queued again" if queued else f"its worker died {MAX_RETRIES + 1} times"
+    silent = storage.silent(running) if isinstance(storage, Storage) else set()
+    recovered = 0
+    for trial in running:
+        if why := "fell silent" if trial.number in silent else "died" if is_dead(trial) else None:
+            recovered += _end(study, trial, f"its worker {why}")
+    return recovered
+
+
+def _end(study: optuna.Study, trial: FrozenTrial, why: str) -> bool:
+    """Whether it was this process that ended it."""
+    storage = study._storage
+    reason = f"{why}{QUEUED_AGAIN}" if may_retry(trial) else f"its worker died {MAX_RETRIES + 1} times"
+    try:
         storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         storage.set_trial_state_values(trial._trial_id, state=TrialState.FAIL)
-    return len(dead)
+    except UpdateFinishedTrialError:  # another one was faster, or it was not dead
+        return False
+    give_back(study, trial, why)
+    return True
+
+
+def requeue(study: optuna.Study) -> int:
+    """Queue what a process was about to queue when it was killed; returns how many."""
+    trials = study.get_trials(deepcopy=False)
+    queued = {t.user_attrs.get(RETRY_OF) for t in trials}
+    lost = [t for t in trials if t.state is TrialState.FAIL and t.number not in queued and _says_queued(t)]
+    return sum(give_back(study, trial, "its worker died") for trial in lost)
+
+
+def _says_queued(trial: FrozenTrial) -> bool:
+    return str(trial.user_attrs.get("reason", "")).endswith(QUEUED_AGAIN)
 
 
 def is_dead(trial: FrozenTrial) -> bool:

@@ -11,6 +11,7 @@ from utsearch.errors import UserError
 from utsearch.search.observed import Observed
 from utsearch.search.surrogate import Surrogate, fit
 
+MOST = 400  # trials a forecast is learnt from, the latest: its cost grows with their third power
 Point = tuple[float, float]  # size, value at a rung
 
 
@@ -57,7 +58,7 @@ class ForecastRule:
         best = max((final for o, final in known if o.size <= own.size), default=None)
         if best is None:
             return Decision(True, 0.0, "the smallest so far")
-        surrogate = _forecaster(tuple(o for o, _ in known), rungs)
+        surrogate = _forecaster(tuple(o for o, _ in known[-MOST:]), rungs)
         (forecast,), (spread,) = surrogate.predict([own.row(rungs)])
         error = math.hypot(spread, surrogate.error)
         short = float(best - forecast - self.margin * error)
@@ -98,7 +99,7 @@ class RegretRule:
         if gap <= own.error:
             return Decision(True, gap, "on the front, or within the noise of it")
         everyone = [*points, (own.size, own.value)]
-        better = sum(regret(point, everyone) < gap for point in points)
+        better = sum(other < gap for other in regrets(everyone)[:-1])
         if better < len(everyone) / self.eta:
             return Decision(True, gap, f"among the best 1/{self.eta:g} by regret")
         return Decision(False, gap, f"{100 * gap:.1f} points below a design of at most its size")
@@ -152,6 +153,16 @@ def make_rule(name: str) -> Rule | None:
 def name_of(rule: Rule | None) -> str:
     """The name by which a study remembers a rule: that of its kind, or its class."""
     return next((name for name, make in _RULES.items() if type(make()) is type(rule)), type(rule).__name__)
+
+
+def regrets(points: Sequence[Point]) -> list[float]:
+    """The regret of each among all; sorted once, for a study may have thousands."""
+    best, found = -math.inf, [0.0] * len(points)
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    for i in order:
+        best = max(best, points[i][1])
+        found[i] = best - points[i][1]
+    return found
 
 
 def regret(own: Point, others: Sequence[Point]) -> float:

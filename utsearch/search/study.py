@@ -14,10 +14,10 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from utsearch.pareto import Scale
+from utsearch.search.patient import OnBeat
 from utsearch.search.record import Record, record_of
 from utsearch.search.storage import (
     SUFFIX,
-    OnStale,
     StudyError,
     check_name,
     connect,
@@ -94,7 +94,7 @@ def start_or_resume(
     *,
     storage_url: str | None,
     studies_dir: Path,
-    on_stale: OnStale,
+    on_beat: OnBeat,
 ) -> Study:
     """Create a study, or go on with it if the settings are the same.
 
@@ -105,7 +105,7 @@ def start_or_resume(
         scale: constants of the hypervolume for a new study; None where none is to be created.
         storage_url: a database, or None for the study's own SQLite file.
         studies_dir: where SQLite files and weights are.
-        on_stale: gets the trials of workers that fell silent.
+        on_beat: looks after the trials of workers that are gone, every few seconds.
 
     Raises:
         StudyError: the settings differ (the differences are shown), or the database cannot be used.
@@ -113,7 +113,7 @@ def start_or_resume(
     url = url_of(check_name(name), storage_url, studies_dir)
     _make_folder(studies_dir)
     recorded = {**settings, "space": {"name": space.name, "fingerprint": space.fingerprint}}
-    storage = connect(url, on_stale)
+    storage = connect(url, on_beat)
     with database_errors(url), quiet():
         try:
             created = optuna.create_study(study_name=name, storage=storage, directions=DIRECTIONS)

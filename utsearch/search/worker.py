@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -17,9 +17,9 @@ from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
 from utsearch.search.claim import rival_of
 from utsearch.search.interrupts import Interrupts
-from utsearch.search.observed import observed
+from utsearch.search.observed import Observed, observed
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
-from utsearch.search.queue import GIVEN, TIME_UP, give_back, recover
+from utsearch.search.queue import GIVEN, MAX_RETRIES, QUEUED_AGAIN, TIME_UP, give_back, recover
 from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
 from utsearch.search.samplers import OUTSIDE
 from utsearch.search.stopping import DEFAULT_RULE, Rule
@@ -28,6 +28,7 @@ from utsearch.search.study import Study
 from utsearch.space import Space
 
 EXHAUSTED = 200  # duplicates in a row after which the space is taken to be searched through
+COUNTED = ("finished", "stopped")  # what a budget of trials counts
 HOPELESS = 5  # failures in a row, before any success, after which going on would only repeat them
 
 
@@ -52,6 +53,16 @@ class Worker:
     started: float | None = None
     orphaned: Callable[[], bool] = lambda: False
     interrupts: Interrupts = field(default_factory=Interrupts)
+    _ended: dict[int, Observed] = field(default_factory=dict)
+
+    def observed(self, trial: FrozenTrial) -> Observed:
+        """What the rule of early stopping reads; of a trial that has ended it is made once."""
+        known = self._ended.get(trial.number)
+        if known is None:
+            known = observed(record_of(trial), self.problem.depth)
+            if trial.state.is_finished():
+                self._ended[trial.number] = known
+        return known
 
     def run(self) -> str:
         """Search; returns why it ended. Ctrl-C gives the running trial back to the queue and is raised again."""
@@ -81,7 +92,9 @@ class Worker:
     def _enough(self, own: int, seconds: float) -> bool:
         if self.until is None:
             return self.budget.used_up(own, seconds)
-        counted = sum(r.status in ("finished", "stopped", "running") for r in self.study.records())
+        with database_errors(self.study.url):
+            trials = self.study.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+        counted = sum(t.state is TrialState.RUNNING or t.user_attrs.get("status") in COUNTED for t in trials)
         return counted >= self.until or self.budget.late(seconds)
 
     def _one(self, begun: float) -> tuple[str, str | None]:
@@ -99,7 +112,7 @@ class Worker:
             except (UpdateFinishedTrialError, ValueError):
                 if not (attempts and attempts[-1].lost):
                     raise
-            record = record_of(self.study.optuna.get_trials(deepcopy=False)[attempts[-1].trial.number])
+            record = record_of(self.study.optuna._storage.get_trial(attempts[-1].trial._trial_id))
         self.on_event(TrialEnded(record))
         return ("lost", record.reason) if attempts[-1].lost else (record.status, record.reason)
 
@@ -126,15 +139,18 @@ class _Attempt:
             self._keep(reason="interrupted; queued again")
             raise
         except OSError as error:
-            give_back(self.worker.study.optuna, self._frozen(), "its files could not be written")
-            self._keep(reason=f"{error.strerror or error}; queued again")
-            folder = self.worker.study.weights(self.trial.number).parent
-            raise StudyError(
-                f"cannot write to {folder}: {error.strerror or error}; mend that, and the same command goes on"
-            ) from error
+            self._broken(error)
         except TrainingFailed as error:
             self._keep(reason=str(error))
             raise
+
+    def _broken(self, error: OSError) -> NoReturn:
+        """A full disk, or data that are gone: this worker would fail at the next trial too, others may not."""
+        what = error.strerror or str(error)
+        queued = give_back(self.worker.study.optuna, self._frozen(), what)
+        self._keep(reason=what + QUEUED_AGAIN if queued else f"{what}, {MAX_RETRIES + 1} times")
+        place = error.filename or self.worker.study.weights(self.trial.number).parent
+        raise StudyError(f"cannot use {place}: {what}; mend that, and the same command goes on") from error
 
     def _result(self) -> tuple[float, float]:
         self.worker.interrupts.check()
@@ -174,7 +190,7 @@ class _Attempt:
                 for t in self._others((TrialState.COMPLETE,))
                 if t.user_attrs.get("digest") == resolved.digest
                 and t.user_attrs.get("seed") == self.worker.seed
-                and t.user_attrs.get("status") in ("finished", "stopped")
+                and t.user_attrs.get("status") in COUNTED
                 and t.user_attrs.get("reason") != TIME_UP
             ),
             None,
@@ -242,10 +258,9 @@ class _Attempt:
             return TIME_UP, 1.0
         if worker.rule is None or "baseline" in self.trial.user_attrs:
             return None
-        depth = worker.problem.depth
-        own = observed(record_of(self._frozen()), depth)
+        own = observed(record_of(self._frozen()), worker.problem.depth)
         others = self._others((TrialState.COMPLETE, TrialState.RUNNING))
-        decision = worker.rule.decide(own, [observed(record_of(t), depth) for t in others if _is_own_training(t)])
+        decision = worker.rule.decide(own, [worker.observed(t) for t in others if _is_own_training(t)])
         return None if decision.go_on else (decision.reason, decision.regret)
 
     def _finish(self, run: RunLike, status: str, reason: str | None = None, regret: float | None = None) -> None:
@@ -260,7 +275,7 @@ class _Attempt:
         return [t for t in trials if t.number != self.trial.number]
 
     def _frozen(self) -> FrozenTrial:
-        return self.worker.study.optuna.get_trials(deepcopy=False)[self.trial.number]
+        return self.trial._cached_frozen_trial  # Optuna's own copy: nobody else writes to a running trial
 
     def _keep(self, **facts: Any) -> None:
         for key, value in facts.items():
