@@ -1,6 +1,7 @@
 """A problem whose learning curves are formulas: it searches as a real one does, without training anything.
 
-Run as a script it searches a study, to be killed from outside: `fake_problem.py STUDIES NAME BUDGET [RUNG_SECONDS]`.
+Run as a script it searches a study, to be killed from outside: `fake_problem.py STUDIES NAME BUDGET [RUNG_SECONDS
+[STORAGE UNTIL STREAM]]`.
 """
 
 import math
@@ -166,4 +167,10 @@ def run_fake(problem: FakeProblem, folder: Path, budget: str, name: str = "fake"
 
 if __name__ == "__main__":
     seconds = float(sys.argv[4]) if len(sys.argv) > 4 else 0.01
-    run_fake(FakeProblem(rung_seconds=seconds), Path(sys.argv[1]), sys.argv[3], sys.argv[2], sampler="random")
+    if len(sys.argv) > 5:  # several workers of a shared storage: URL, trials that the study shall have, own number
+        faked, space, home = FakeProblem(rung_seconds=seconds), fake_space(Path(sys.argv[1])), Path(sys.argv[1])
+        shared = prepare(faked, space, sys.argv[2], storage_url=sys.argv[5], studies_dir=home)
+        until, stream = int(sys.argv[6]), int(sys.argv[7])
+        search(faked, space, shared, Budget.parse(sys.argv[3]), sampler="random", until=until, stream=stream)
+    else:
+        run_fake(FakeProblem(rung_seconds=seconds), Path(sys.argv[1]), sys.argv[3], sys.argv[2], sampler="random")

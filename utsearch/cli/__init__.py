@@ -14,6 +14,7 @@ from utsearch.cli.evaluate import evaluate
 from utsearch.cli.export import export
 from utsearch.cli.pareto import pareto
 from utsearch.cli.predict import predict
+from utsearch.cli.proxy import proxy
 from utsearch.cli.push import push
 from utsearch.cli.report import report
 from utsearch.cli.sample import sample
@@ -35,7 +36,7 @@ app = typer.Typer(
 COMMANDS = (
     *(search, worker, train, evaluate, confirm, export, push, predict, sample),
     *(pareto, report, studies, show, compare, dashboard),
-    *(designs, spaces, doctor),
+    *(designs, spaces, doctor, proxy),
 )
 for command in COMMANDS:
     app.command()(command)

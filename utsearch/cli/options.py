@@ -24,7 +24,8 @@ Storage = Annotated[
     typer.Option(
         envvar=STORAGE_VARIABLE,
         show_envvar=True,
-        help="Any SQLAlchemy URL, such as postgresql+psycopg://user@host/db. [default: SQLite in --studies]",
+        help="postgresql+psycopg://user@host/db or another SQLAlchemy URL; journal:/shared/x.log on a network file "
+        "system; grpc://host:port of `proxy`. [default: SQLite in --studies]",
     ),
 ]
 Studies = Annotated[Path, typer.Option("--studies", help="Folder of SQLite studies and of trials' weights.")]

@@ -115,6 +115,7 @@ def search(
     )
     from utsearch.search import search as run_search
     from utsearch.search.samplers import check_sampler
+    from utsearch.search.storage import advice
     from utsearch.training.prefix import check_type
 
     started = time.monotonic()
@@ -137,6 +138,8 @@ def search(
     )
     problem = with_cache(problem, chosen, room, cache_dtype)
     opened = prepare(problem, chosen, name, storage_url=storage, studies_dir=studies)
+    if notice := advice(opened.url, workers):
+        print(notice, flush=True)
     print(f"linear probe trained to convergence: {100 * opened.scale.floor:.1f} % val top-1", flush=True)
     if warm_start is not None:
         source = open_study(warm_start, storage, studies_dir=studies)

@@ -1,6 +1,7 @@
 """Optuna's database with one taker for every trial, and a trial's facts written and read many at a time."""
 
 import json
+import weakref
 from collections import defaultdict
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,10 @@ class Relational(RDBStorage):
     Optuna opens a transaction for every parameter and attribute, about 25 for a trial of ours, and builds each trial
     from objects of SQLAlchemy's; both decide how many workers one database serves (docs/scale.md).
     """
+
+    def __init__(self, url: str, engine_kwargs: dict[str, Any]) -> None:
+        super().__init__(url, engine_kwargs=engine_kwargs)
+        weakref.finalize(self, self.engine.dispose)  # Optuna leaves its connections to the garbage collector
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         """Whether the state was set; False for a waiting trial that another worker took.
