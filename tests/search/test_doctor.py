@@ -89,7 +89,10 @@ def test_another_machines_silent_trial_is_given_back(study: Study) -> None:
     number = start_for(study, {"host": "elsewhere", "pid": 1})
     trial = study.optuna.trials[number]
     assert problems(study) == [], "without a heartbeat nothing is known of it"
-    statement = "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, datetime('now', '-1 hour'))"
+    statement = (
+        "INSERT INTO trial_system_attributes (trial_id, key, value_json) "
+        "VALUES (?, 'utsearch:beat', CAST(strftime('%s', 'now') - 3600 AS TEXT))"
+    )
     change(study, statement, trial._trial_id)
     (found,) = problems(study)
     assert found.what == f"trial {number}: no heartbeat for more than a minute"

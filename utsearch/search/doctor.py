@@ -8,23 +8,22 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import optuna
-from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import text
 
 from utsearch.findings import Finding, Repair
-from utsearch.search.queue import is_dead, on_stale, recover
+from utsearch.search.patient import BEAT
+from utsearch.search.queue import end_broken, is_dead, recover
 from utsearch.search.record import Record
 from utsearch.search.shelf import names
-from utsearch.search.storage import StudyError, connect, database_errors, experiments_allowed, quiet, shown
+from utsearch.search.storage import StudyError, connect, database_errors, shown
 from utsearch.search.study import Study, open_study
 from utsearch.search.worker import identity
 from utsearch.tensors import HeaderError, read_header
 
 ROUNDS = 5  # round trips whose fastest is told
+SILENT_SECONDS = 60.0
 SLOW_SECONDS = 0.1  # of a round trip: TPE asks for a dozen a trial
 OLD_SECONDS = 3600.0  # a temporary file that nobody has written to for so long is left over
 _WEIGHTS = re.compile(r"trial-(\d{1,9})\.safetensors")
@@ -89,8 +88,8 @@ def _database(url: str) -> Iterator[Finding]:
             "note" if slow else "fine",
             "workers wait for it; bring them nearer to the database" if slow else "",
         )
-        if isinstance(storage, RDBStorage):
-            with storage.engine.begin() as connection:  # changes no row, needs the right to
+        if storage.tables is not None:
+            with storage.tables.engine.begin() as connection:  # changes no row, needs the right to
                 connection.execute(text("UPDATE trials SET number = number WHERE trial_id = -1"))
             yield Finding("storage", "it can be written")
 
@@ -116,34 +115,25 @@ def _unattended(study: Study, records: list[Record]) -> Iterator[Finding]:
     """Running trials whose worker is gone: of this machine by their process, of others by their heartbeat."""
     running = study.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     dead = [trial for trial in running if is_dead(trial)]
-    silent = _silent(study, [trial for trial in running if trial not in dead])
+    silent = _silent([trial for trial in running if trial not in dead])
     if dead:
         repair = Repair(f"give back {_numbers(dead)}", partial(recover, study.optuna))
         yield Finding(f"study {study.name}", f"{_numbers(dead)} in training by no process", "problem", repair=repair)
     if silent:
-        repair = Repair(f"give back {_numbers(silent)}", partial(_fail_silent, study))
+        repair = Repair(f"give back {_numbers(silent)}", partial(_fail_silent, study, silent))
         yield Finding(
             f"study {study.name}", f"{_numbers(silent)}: no heartbeat for more than a minute", "problem", repair=repair
         )
 
 
-def _watched(study: Study) -> optuna.Study:
-    """The same study through a connection that judges heartbeats."""
-    with database_errors(study.url), experiments_allowed(), quiet():
-        return optuna.load_study(study_name=study.name, storage=connect(study.url, on_stale))
+def _silent(running: list[FrozenTrial]) -> list[FrozenTrial]:
+    """By the clocks of both machines, which is why the repair is asked for."""
+    return [t for t in running if BEAT in t.system_attrs and time.time() - float(t.system_attrs[BEAT]) > SILENT_SECONDS]
 
 
-def _silent(study: Study, running: list[FrozenTrial]) -> list[FrozenTrial]:
-    if not running:
-        return []
-    watched: Any = _watched(study)
-    stale = set(watched._storage._get_stale_trial_ids(watched._study_id))
-    return [trial for trial in running if trial._trial_id in stale]
-
-
-def _fail_silent(study: Study) -> None:
-    with experiments_allowed(), quiet():
-        optuna.storages.fail_stale_trials(_watched(study))
+def _fail_silent(study: Study, silent: list[FrozenTrial]) -> None:
+    for trial in silent:
+        end_broken(study.optuna, trial, "its worker fell silent")
 
 
 def _numbers(trials: list[FrozenTrial]) -> str:

@@ -1,6 +1,7 @@
 """A study's storage of any kind, which outlasts outages, writes a trial's facts together, and shows signs of life."""
 
 import threading
+import time
 from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
@@ -15,9 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from utsearch.search.outage import Patience, is_outage
 from utsearch.search.pulse import BEAT_SECONDS, Pulse
-from utsearch.search.relational import Facts
+from utsearch.search.relational import Facts, Relational
 
-BEAT = "utsearch:beat"  # system attribute of a running trial: a number that grows while its worker lives
+BEAT = "utsearch:beat"  # system attribute of a running trial: when its worker showed itself, in seconds since 1970
 OnBeat = Callable[[optuna.Study], object]
 Writer = Callable[[int, Facts], None]
 T = TypeVar("T")
@@ -38,10 +39,11 @@ class Storage(BaseStorage, BaseHeartbeat):
 
     def __init__(self, inner: BaseStorage, writer: Writer, patience: Patience, on_beat: OnBeat | None = None) -> None:
         self.inner, self._writer, self._patience, self._on_beat = inner, writer, patience, on_beat
+        self.tables: Relational | None = None  # where it is a database
         self._pending: dict[int, Facts] = {}
         self._lock = threading.RLock()
         self._study_id: int | None = None  # the one that is worked on
-        self._beats: dict[int, int] = {}
+        self._shown: int | None = None  # the trial that runs here
         self._pulse = Pulse()
 
     def flush(self) -> None:
@@ -106,8 +108,6 @@ class Storage(BaseStorage, BaseHeartbeat):
                 raise
 
         self.flush()
-        if state.is_finished():
-            self._beats.pop(trial_id, None)
         return self._patience.call(attempt)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
@@ -118,12 +118,11 @@ class Storage(BaseStorage, BaseHeartbeat):
 
     def record_heartbeat(self, trial_id: int) -> None:
         """A sign of life, and a look at the others'; where the database is away the next one will do."""
-        with self._lock:
-            beat = self._beats[trial_id] = self._beats.get(trial_id, -1) + 1
-        if not beat:  # a new trial needs no sign yet
+        if trial_id != self._shown:  # a new trial needs no sign yet
+            self._shown = trial_id
             return
         try:
-            self.inner.set_trial_system_attr(trial_id, BEAT, beat)
+            self.inner.set_trial_system_attr(trial_id, BEAT, round(time.time(), 1))
             if self._on_beat is not None and self._study_id is not None:
                 name = self.inner.get_study_name_from_id(self._study_id)
                 self._on_beat(optuna.load_study(study_name=name, storage=self))

@@ -70,12 +70,12 @@ def recover(study: optuna.Study) -> int:
     recovered = 0
     for trial in running:
         if why := "fell silent" if trial.number in silent else "died" if is_dead(trial) else None:
-            recovered += _end(study, trial, f"its worker {why}")
+            recovered += end_broken(study, trial, f"its worker {why}")
     return recovered
 
 
-def _end(study: optuna.Study, trial: FrozenTrial, why: str) -> bool:
-    """Whether it was this process that ended it."""
+def end_broken(study: optuna.Study, trial: FrozenTrial, why: str) -> bool:
+    """Fail a running trial and queue it again; whether it was this process that did."""
     storage = study._storage
     reason = f"{why}{QUEUED_AGAIN}" if may_retry(trial) else f"its worker died {MAX_RETRIES + 1} times"
     try:

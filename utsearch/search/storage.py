@@ -107,7 +107,9 @@ def connect(url: str, on_beat: OnBeat | None = None) -> Storage:
             proxy = _proxy(url)
             return Storage(proxy, one_by_one(proxy), patience, on_beat)
         tables = _tables(url)
-        return Storage(get_storage(tables), tables.write, patience, on_beat)
+        storage = Storage(get_storage(tables), tables.write, patience, on_beat)
+        storage.tables = tables
+        return storage
 
 
 def serve_proxy(url: str, host: str, port: int) -> None:
