@@ -37,13 +37,19 @@ class Cable:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            if not self._open:
+            far = self._connected()
+            if far is None:
                 near.close()
                 continue
-            far = socket.create_connection(("127.0.0.1", self._to))
             self._ends |= {near, far}
             for pair in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _connected(self) -> socket.socket | None:
+        """None while the cable is cut, or nobody listens at its other end."""
+        with suppress(OSError):
+            return socket.create_connection(("127.0.0.1", self._to)) if self._open else None
+        return None
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):

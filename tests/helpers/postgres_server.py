@@ -5,6 +5,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,21 +73,19 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def postgres(folder: Path, host: str = "127.0.0.1") -> Iterator[Server]:
-    """A server in a folder that may not exist yet; skips where there is no PostgreSQL, except in CI."""
+def postgres(host: str = "127.0.0.1") -> Iterator[Server]:
+    """A server in a folder of its own, as pytest's are private; skips where there is no PostgreSQL, except in CI."""
     where = programs()
     if where is None:
         assert not os.environ.get("CI"), "CI must have PostgreSQL: see .ci/run"
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    folder.mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp(prefix="utsearch-postgres-"))
     if os.geteuid() == 0:
         owner = pwd.getpwnam(OWNER)
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-        for above in folder.parents:  # pytest's folders are private
-            if above.stat().st_uid == 0 and not above.stat().st_mode & 0o001:
-                above.chmod(above.stat().st_mode | 0o011)
-    initdb = [str(where / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", OWNER, "--no-sync", "-E", "UTF8"]
-    run_as_owner(initdb)
+    run_as_owner(
+        [str(where / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", OWNER, "--no-sync", "-E", "UTF8"]
+    )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

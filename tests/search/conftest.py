@@ -7,7 +7,7 @@ from postgres_server import Server, postgres
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """One PostgreSQL server for all tests of a process; each test uses studies of its own."""
-    with postgres(tmp_path_factory.mktemp("postgres") / "server") as running:
+    with postgres() as running:
         yield running

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import optuna
@@ -110,11 +111,13 @@ def start(folder: Path, name: str, url: str, until: int, stream: int) -> "subpro
 @pytest.mark.timeout(290)
 @pytest.mark.parametrize("fault", ["restart", "cut"])
 def test_an_outage_under_load_loses_nothing(server: Server, tmp_path: Path, fault: str) -> None:
-    name, until = f"{fault}-{tmp_path.name}", 40
+    name, until = f"{fault}-{tmp_path.name}", 24
     study = prepare(FakeProblem(), fake_space(tmp_path), name, storage_url=server.url(), studies_dir=tmp_path)
-    with cable(server.port) as line:
+    with cable(server.port) as line, ExitStack() as ending:
         url = server.url().replace(f":{server.port}/", f":{line.port}/")
         workers = [start(tmp_path, name, url, until, i) for i in (1, 2, 3)]
+        for worker in workers:
+            ending.callback(worker.kill)
         while sum(r.status == "finished" for r in study.records()) < 6:
             assert all(worker.poll() is None for worker in workers), [w.communicate()[1] for w in workers if w.poll()]
             time.sleep(0.2)
