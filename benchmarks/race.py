@@ -60,7 +60,7 @@ def simulate(asked: argparse.Namespace) -> None:
     result = {"made_by": provenance(asked), "trials": asked.trials}
     result |= {"lanes": {name: summary(found) for name, found in rows.items()}, "seeds": rows}
     if asked.json:
-        write_atomic(asked.json, json.dumps(result) + "\n")
+        write_atomic(asked.json, json.dumps(finite(result), indent=1) + "\n")
     print(table_of(result))
 
 
@@ -191,7 +191,7 @@ def show(asked: argparse.Namespace) -> None:
     }
     result = {"made_by": provenance(asked), "lanes": {name: summary(r) for name, r in rows.items()}, "seeds": rows}
     if asked.json:
-        write_atomic(asked.json, json.dumps(result, indent=1) + "\n")
+        write_atomic(asked.json, json.dumps(finite(result), indent=1) + "\n")
     if asked.html:
         page({name: {s: steps(e, scale) for s, e in runs.items()} for name, runs in lanes.items()}, asked.html)
     print(table_of(result))
@@ -205,10 +205,21 @@ def ratios(asked: argparse.Namespace) -> None:
     write_atomic(asked.out or RATIOS, json.dumps(result, indent=1) + "\n")
 
 
+def finite(value: Any) -> Any:
+    """For JSON, which has no infinity: null, rounded otherwise."""
+    if isinstance(value, Mapping):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [finite(part) for part in value]
+    if isinstance(value, float):
+        return round(value, 4) if math.isfinite(value) else None
+    return value
+
+
 def provenance(asked: argparse.Namespace) -> dict[str, Any]:
     """What made a result."""
     packages = ("utsearch", "torch", "timm", "optuna", "peft")
-    command = " ".join([Path(sys.argv[0]).name, asked.what, *(w for w in sys.argv[2:] if "/" not in w)])
+    command = " ".join([Path(word).name for word in sys.argv])
     machine = f"{platform.machine()}, one thread, seconds of the process"
     return {"command": command, "machine": machine, "versions": {name: version(name) for name in packages}}
 

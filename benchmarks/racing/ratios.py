@@ -31,7 +31,7 @@ def measure(table: Table, designs: int, classes: int) -> dict[str, Any]:
     """
     torch.set_num_threads(1)
     cached = problem_of_table(table.space, classes)
-    uncached = replace(cached, cache=0, recipe=replace(cached.recipe, rungs=(1, 2, 4)))
+    uncached = replace(cached, cache=0)
     cached.backbone.operations  # noqa: B018  the probe of the network is needed by all
     fill = seconds(lambda: [cached.prefixes and cached.prefixes.at(cached.depth), cached.floor, cached.first_head])
     seconds(lambda: uncached.first_head)
