@@ -40,14 +40,14 @@ DESIGNS = {
     "norm": ("norms|tail:norm",),
     "gamma": ("mha|ffn:gamma",),
     "ia3": ("k|v|fc2:ia3",),
-    "dora": ("qkv:dora(4)",),
-    "vera": ("qkv:vera(64)",),
-    "fact": ("linears:fact(8)",),
-    "glora": ("linears:glora(2)",),
-    "repadapter": ("mha|ffn:repadapter(8)",),
-    "convpass": ("mha|ffn:convpass(8)",),
-    "bypass": ("trunk:bypass(8)",),
-    "ladder": ("trunk:ladder(24)",),
+    "dora": ("qkv:dora(4)", "qkv:dora(16)"),
+    "vera": ("qkv:vera(64)", "qkv:vera(16)"),
+    "fact": ("linears:fact(8)", "linears:fact(2)"),
+    "glora": ("linears:glora(2)", "linears:glora(8)"),
+    "repadapter": ("mha|ffn:repadapter(8)", "mha|ffn:repadapter(2)"),
+    "convpass": ("mha|ffn:convpass(8)", "mha|ffn:convpass(2)"),
+    "bypass": ("trunk:bypass(8)", "trunk:bypass(24)"),
+    "ladder": ("trunk:ladder(24)", "trunk:ladder(8)"),
 }
 
 

@@ -41,6 +41,23 @@ def test_check_of_a_good_folder(run: Run, tmp_path: Path) -> None:
     assert out.endswith("ready to use\n")
 
 
+def test_a_broken_image_ends_a_search_with_the_way_on(run: Run, tmp_path: Path) -> None:
+    for name in ("grey wren", "jay"):
+        for i in range(8):
+            write_image(tmp_path / "set" / name / f"{i}.png")
+    (tmp_path / "set/jay/3.png").write_bytes(b"")
+    code, _, err = run("search", "--dataset", "set", "--budget", "1", "--device", "cpu")
+    assert code == 2
+    assert "set/jay/3.png" in err
+    assert "--readable GOOD.csv" in err
+    assert not Path("studies").exists()
+    code, _, err = run("data", "check", "folder", "--root", "set", "--readable", "good.csv")
+    assert code == 1
+    assert err == "wrote good.csv: 15 readable images; use --dataset list:good.csv\n"
+    code, _, err = run("search", "--dataset", "list:good.csv", "--budget", "1", "--device", "cpu")
+    assert (code, err) == (0, "")
+
+
 def test_search_on_a_subset_reopens_as_it_was(run: Run, tmp_path: Path) -> None:
     base = write_cub(tmp_path / "CUB_200_2011", classes=4, train=8)
     words = ("--classes", "3", "--shots", "5", "--subset-seed", "1", "--protocol", "vpt", "--device", "cpu")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from image_trees import write_cars, write_cifar100, write_cub, write_dogs, write_flowers, write_image
 
-from utsearch.data import DataError
-from utsearch.data.check import check
+from utsearch.data import DataError, open_dataset
+from utsearch.data.check import check, write_readable
 from utsearch.data.readers import reader
 
 CUB = replace(reader("cub"), classes=3, official={"train": 15, "test": 6})  # as the miniature is written
@@ -41,6 +41,31 @@ def test_unreadable_and_missing_files_are_all_named(tmp_path: Path) -> None:
     assert not found.good
     assert [file for file, _ in found.unreadable] == [str(path) for path in images[:3]]
     assert all(why and "\n" not in why for _, why in found.unreadable)
+
+
+def test_the_readable_images_are_listed_and_open_as_a_set(tmp_path: Path) -> None:
+    names = {"grey wren": 9, "Häher, blue": 8, "7": 7}
+    for name, n in names.items():
+        for i in range(n):
+            write_image(tmp_path / "set" / name / "sub" / f"IMG, {i}.JPG")
+    bad = tmp_path / "set/grey wren/sub/IMG, 3.JPG"
+    bad.write_bytes(bad.read_bytes()[:300])
+    found = check(reader("folder"), str(tmp_path / "set"))
+    out = tmp_path / "good.csv"
+    assert write_readable(reader("folder"), str(tmp_path / "set"), found, out) == 23
+    data = open_dataset(f"list:{out}", img_size=32)
+    assert data.class_names == ("7", "Häher, blue", "grey wren")
+    assert sum(map(len, (data.train, data.val, data.read_test()))) == 23
+    assert check(reader("list"), str(out)).good
+    shutil.move(tmp_path / "set", tmp_path / "moved/set")
+    moved = shutil.move(out, tmp_path / "moved/good.csv")
+    assert open_dataset(f"list:{moved}", img_size=32).fingerprint == data.fingerprint
+
+
+def test_a_set_without_files_cannot_be_listed(tmp_path: Path) -> None:
+    where = str(write_cifar100(tmp_path / "set"))
+    with pytest.raises(DataError, match="no files of their own"):
+        write_readable(reader("cifar100"), where, check(reader("cifar100"), where), tmp_path / "good.csv")
 
 
 def test_one_image_under_two_names_in_two_splits(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Image folders as they are found in the wild."""
 
 import random
+import shutil
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 from utsearch.data import DataError, open_dataset
+from utsearch.data.images import Unreadable
 from utsearch.data.transform import evaluation_transform
 
 
@@ -90,8 +92,33 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
 def test_broken_file_is_named(flat: Path, content: bytes) -> None:
     for path in (flat / "jay").iterdir():
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"cannot read the image .*jay"):
+    with pytest.raises(DataError, match=r"cannot read 17 images: .*jay"):
         open_dataset(str(flat), img_size=32)
+
+
+def test_all_broken_files_of_train_and_val_are_named_at_once(flat: Path) -> None:
+    for path in [*(flat / "jay").iterdir(), *(flat / "wren").iterdir()]:
+        path.write_bytes(b"")
+    with pytest.raises(
+        Unreadable, match=r"cannot read 34 images: .*; and 29 more; mend .*--readable GOOD.csv"
+    ) as caught:
+        open_dataset(str(flat), img_size=32)  # 6 of the 40 are test images
+    assert len(caught.value.files) == 34
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_test_image_is_found_before_a_search(flat: Path, tmp_path: Path) -> None:
+    for part, names in {"train": ("robin", "jay"), "val": ("robin",), "test": ("jay",)}.items():
+        for name in names:
+            shutil.copytree(flat / name, tmp_path / "set" / part / name)
+    data = open_dataset(str(tmp_path / "set"), img_size=32)
+    seen: list[tuple[str, int, int]] = []
+    data.check_test(lambda *told: seen.append(told))
+    assert seen[-1] == ("checking test", 20, 20)
+    broken = tmp_path / "set/test/jay/7.png"
+    broken.write_bytes(broken.read_bytes()[:500])
+    with pytest.raises(Unreadable, match=r"test/jay/7\.png"):
+        data.check_test(lambda *told: None)
 
 
 def test_truncated_jpeg_is_named(tmp_path: Path) -> None:
@@ -99,7 +126,7 @@ def test_truncated_jpeg_is_named(tmp_path: Path) -> None:
         write_images(tmp_path / name, 4, suffix="jpg", size=(200, 200))
     for path in (tmp_path / "a").iterdir():
         path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(DataError, match="cannot read the image"):
+    with pytest.raises(DataError, match="cannot read 3 images"):
         open_dataset(str(tmp_path), img_size=32)
 
 

@@ -130,7 +130,7 @@ def test_test_split_is_not_read_before_it_is_asked_for(tmp_path: Path) -> None:
         (base / name).write_bytes(b"not an image")
     data = open_dataset(f"cub:{base}", img_size=32)
     assert torch.equal(data.train.labels.unique(), torch.arange(3))
-    with pytest.raises(DataError, match="cannot read the image"):
+    with pytest.raises(DataError, match="cannot read 6 images"):
         data.read_test()
 
 

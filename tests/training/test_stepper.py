@@ -47,7 +47,7 @@ def test_moving_average_is_what_is_kept_and_the_last_values_go_on(problem: Probl
     stepper = Stepper(model, replace(RECIPE, ema=0.75), 64, torch.float32)
     expected = model.head.bias.detach().clone()
     for _ in range(3):
-        stepper.step(images, labels)
+        stepper.step(images.__getitem__, torch.arange(len(images)), labels)
         expected = 0.75 * expected + 0.25 * model.head.bias.detach()
     last = model.head.bias.detach().clone()
     with stepper.averaged():

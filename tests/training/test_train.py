@@ -11,10 +11,11 @@ from toy_problem import DESIGN, RECIPE, toy_problem
 
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed, UserError
-from utsearch.training import Problem, choose_device
-from utsearch.training.stepper import cosine
+from utsearch.training import Problem, Recipe, choose_device
+from utsearch.training.stepper import Stepper, cosine
 from utsearch.training.train import epoch_order
 
+SHORT = replace(RECIPE, epochs=2, rungs=(1, 2))
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
@@ -89,12 +90,67 @@ def test_diverging_training_fails_with_a_reason() -> None:
     assert list(toy_problem().start(DESIGN).rungs())  # the next trial is none the worse
 
 
-def test_out_of_memory_is_a_reason_not_a_crash(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def leave_room_for(images: int, monkeypatch: pytest.MonkeyPatch, *, after: int = 0) -> None:
+    """A device on which more images than so many fail to be trained on, from a number of forwards on."""
+    logits, seen = Stepper._logits, [0]
 
-    monkeypatch.setattr("utsearch.training.train.Stepper.step", full)
-    with pytest.raises(TrainingFailed, match="out of memory on cpu"):
+    def short_of_memory(stepper: Stepper, batch: torch.Tensor) -> torch.Tensor:
+        seen[0] += 1
+        if len(batch) > images and seen[0] > after:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return logits(stepper, batch)
+
+    monkeypatch.setattr(Stepper, "_logits", short_of_memory)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "after"),
+    [
+        (replace(SHORT, mixup=0.5, ema=0.5, batch_size=15), 0),
+        (SHORT, 7),  # the first rung was told, and the second attempt passes it by
+    ],
+)
+def test_a_batch_too_large_is_trained_in_halves_with_the_same_result(
+    recipe: Recipe, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = toy_problem(recipe)
+    whole, halves = problem.start(DESIGN), problem.start(DESIGN)
+    expected = list(whole.rungs())
+    leave_room_for(8, monkeypatch, after=after)
+    rungs = list(halves.rungs())
+    assert [r.epoch for r in rungs] == [1, 2]
+    assert [r.loss for r in rungs] == pytest.approx([r.loss for r in expected], rel=1e-3)
+    for name, value in whole.state().items():
+        torch.testing.assert_close(halves.state()[name], value, atol=2e-4, rtol=1e-3)
+    assert halves.cost == {**whole.cost, "micro_batch": 8}
+    assert "micro_batch" not in whole.cost
+
+
+def test_halves_of_stored_activations_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = replace(toy_problem(SHORT), cache=2**30)
+    design = Design.parse("ffn:adapter(4)@last/2")
+    whole, halves = problem.start(design), problem.start(design)
+    list(whole.rungs())
+    leave_room_for(8, monkeypatch)
+    list(halves.rungs())
+    for name, value in whole.state().items():
+        torch.testing.assert_close(halves.state()[name], value, atol=2e-4, rtol=1e-3)
+
+
+def test_out_of_memory_with_half_a_batch_too_is_a_reason_not_a_crash(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_room_for(7, monkeypatch)
+    with pytest.raises(TrainingFailed, match="out of memory on cpu, also with half the micro-batch"):
+        list(problem.start(DESIGN).rungs())
+
+
+def test_another_error_is_no_want_of_memory(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Stepper, "step", wrong)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         list(problem.start(DESIGN).rungs())
 
 

@@ -1,6 +1,7 @@
 """`data`: which data sets can be read, is one whole, and download one."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,6 +62,9 @@ def list_(as_json: AsJson = False) -> None:
 def check_(
     name: ReaderName,
     root: Annotated[str, typer.Option(help="Where the set is.")],
+    readable: Annotated[
+        Path | None, typer.Option(help="Write the readable images to this CSV, to be used as --dataset list:CSV.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read every image of a set; exit code 1 where counts, files or splits are not as they should be.
@@ -68,13 +72,17 @@ def check_(
     Example: python cli.py data check cub --root /data/CUB_200_2011
     """
     from utsearch.cli.progress import bar
-    from utsearch.data.check import check
+    from utsearch.data.check import check, write_readable
     from utsearch.data.readers import reader
 
     head, colon, rest = name.partition(":")
+    where = f"{rest}:{root}" if colon else root
     with bar() as progress:
-        found = check(reader(head), f"{rest}:{root}" if colon else root, progress)
+        found = check(reader(head), where, progress)
     print(json.dumps(found.to_dict(), indent=2) if as_json else _text(found))
+    if readable is not None:
+        n = write_readable(reader(head), where, found, readable)
+        print(f"wrote {readable}: {n:,} readable images; use --dataset list:{readable}", file=sys.stderr)
     if not found.good:
         raise typer.Exit(1)
 

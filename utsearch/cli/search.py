@@ -189,11 +189,14 @@ def _run(opened: "Study", run: "Callable[..., str]", limit: "Budget", started: f
 def _open(space: str, chosen: "Chosen") -> "tuple[Problem, Space]":
     """The problem and the space; a wrong space is found before the data are read."""
     from utsearch.backbones import GROUPS
+    from utsearch.cli.progress import bar
     from utsearch.forms import info
     from utsearch.space import load_space
 
     load_space(space, info())
     problem = chosen.open()
+    with bar() as shown:
+        problem.dataset.check_test(shown)  # a broken file would be found only after the search
     return problem, load_space(space, info(), {*problem.backbone.sites, *GROUPS})
 
 

@@ -1,20 +1,26 @@
 """Is a data set what it should be? Counts, files that cannot be read, images in two splits, balance."""
 
+import csv
 import hashlib
 import io
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from utsearch.data.decode import Progress, n_workers
+from utsearch.data.dataset import DataError, Progress
+from utsearch.data.decode import n_workers
 from utsearch.data.images import BROKEN, reason, where
 from utsearch.data.listing import Files, Listing
 from utsearch.data.reader import Reader
+from utsearch.data.splits import complete
 from utsearch.data.transform import upright_rgb
+from utsearch.files import write_atomic
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,33 @@ def check(reader: Reader, where_: str, progress: Progress | None = None) -> Chec
         repeats=repeats,
         notes=reader.notes,
     )
+
+
+def write_readable(reader: Reader, where_: str, found: Check, path: Path) -> int:
+    """Write the readable images as a list file with splits, for `list:PATH`; returns how many there are.
+
+    Paths are relative to the file. Splits that the set lacks are drawn from what is readable.
+
+    Raises:
+        DataError: the images are no files, or too few of a class are left.
+    """
+    listing, bad = reader.read(where_), {file for file, _ in found.unreadable}
+    if not isinstance(listing.source, Files):
+        raise DataError(f"{reader.name} keeps its images in no files of their own, so no list can name them")
+    kept = {
+        part: tuple(sample for sample in samples if where(listing.source, sample.name) not in bad)
+        for part, samples in listing.splits.items()
+    }
+    whole = complete(replace(listing, splits=kept), seed=0)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("path", "label", "split"))
+    for part, samples in whole.splits.items():
+        for name, label in samples:
+            relative = os.path.relpath(listing.source.root / name, path.parent)
+            rows.writerow((Path(relative).as_posix(), listing.class_names[label], part))
+    write_atomic(path, text.getvalue())
+    return sum(map(len, whole.splits.values()))
 
 
 def _differences(reader: Reader, listing: Listing) -> Iterator[str]:

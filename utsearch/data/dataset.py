@@ -61,9 +61,15 @@ class Preprocessing:
         return max(1, self.crop // 16)
 
 
+Progress = Callable[[str, int, int], None]  # what is done, how many are done, of how many
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Train and val are open; test is opened by `read_test` alone, which only a final evaluation calls.
+
+    `check_test` raises Unreadable where a test image cannot be decoded, and lets nothing else of test out: a set
+    cannot be mended after a search, since its fingerprint would be another.
 
     `fingerprint` covers files, labels, splits and subset (for a synthetic set: its version, seed and sizes); `subset`
     is what was asked for (`Subset.describe`), empty for the whole set.
@@ -77,6 +83,7 @@ class Dataset:
     fingerprint: str
     synthetic: bool
     read_test: Callable[[], Split]
+    check_test: Callable[[Progress], None] = lambda progress: None
     subset: dict[str, int | float] = field(default_factory=dict)
 
     @property

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor
 
 from utsearch.data.cache import VERSION, Cache
-from utsearch.data.dataset import Preprocessing, Split
-from utsearch.data.images import read_image
+from utsearch.data.dataset import Preprocessing, Progress, Split
+from utsearch.data.images import Unreadable, read_image
 from utsearch.data.listing import Sample, Source
 
 IN_MEMORY = 64 * 2**20  # bytes of pixels; decoding fewer takes about a second
-
-Progress = Callable[[str, int, int], None]  # what is done, how many are done, of how many
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Decoder:
     workers: int | None = None
 
     def __call__(self, samples: Sequence[Sample], part: str) -> Split:
-        """Decode a split; raises DataError that names the first file that cannot be read."""
+        """Decode a split; raises Unreadable with all of the files that cannot be read."""
         side = self.preprocessing.resize
         shape = (len(samples), 3, side, side)
 
@@ -54,9 +52,25 @@ class Decoder:
             pixels = self.cache.get(self._key(samples, part), shape, fill)
         return Split(pixels, torch.tensor([sample.label for sample in samples]))
 
+    def check(self, samples: Sequence[Sample], part: str) -> None:
+        """Decode a split and keep nothing of it; raises Unreadable with all of the files that cannot be read."""
+        self._each([sample.name for sample in samples], f"checking {part}", lambda i, pixels: None)
+
     def _fill(self, out: Tensor, names: Sequence[str], part: str) -> None:
+        def keep(i: int, pixels: Tensor) -> None:
+            out[i] = pixels
+
+        self._each(names, f"decoding {part}", keep)
+
+    def _each(self, names: Sequence[str], doing: str, keep: Callable[[int, Tensor], None]) -> None:
+        """Hand every image over by its number; those that cannot be read are named together at the end."""
+        unreadable: list[tuple[str, str]] = []
+
         def one(i: int) -> None:
-            out[i] = read_image(self.source, names[i], self.preprocessing)
+            try:
+                keep(i, read_image(self.source, names[i], self.preprocessing))
+            except Unreadable as error:
+                unreadable.extend(error.files)
 
         # Pillow decodes and resizes outside of the interpreter's lock.
         workers = ThreadPoolExecutor(self.workers or n_workers())
@@ -65,9 +79,11 @@ class Decoder:
             for done, task in enumerate(as_completed(tasks), 1):
                 task.result()
                 if self.progress and (done % 32 == 0 or done == len(names)):
-                    self.progress(f"decoding {part}", done, len(names))
+                    self.progress(doing, done, len(names))
         finally:
             workers.shutdown(cancel_futures=True)
+        if unreadable:
+            raise Unreadable(unreadable)
 
     def _key(self, samples: Sequence[Sample], part: str) -> str:
         """Set, preprocessing and every file's time of change: what the fingerprint does not read is seen too."""

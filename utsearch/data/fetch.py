@@ -12,8 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from utsearch.data.dataset import DataError
-from utsearch.data.decode import Progress
+from utsearch.data.dataset import DataError, Progress
 from utsearch.data.reader import Archive, Reader
 
 CHUNK = 2**20

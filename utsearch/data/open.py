@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from utsearch.data import mini
 from utsearch.data.cache import Cache
-from utsearch.data.dataset import DataError, Dataset, Preprocessing
-from utsearch.data.decode import Decoder, Progress
+from utsearch.data.dataset import DataError, Dataset, Preprocessing, Progress, Split
+from utsearch.data.decode import Decoder
 from utsearch.data.fingerprint import fingerprint
+from utsearch.data.images import Unreadable
 from utsearch.data.listing import SPLITS, Listing, Sample
 from utsearch.data.protocol import default_preprocessing
 from utsearch.data.readers import read
@@ -47,17 +48,33 @@ def open_dataset(
     chosen = preprocessing or default_preprocessing(img_size)
     print_ = fingerprint(listing)
     decode = Decoder(listing.source, chosen, print_, Cache.default(), progress, decoders)
+    train, val = _decoded(decode, listing)
     return Dataset(
         name=name if ":" in name else listing.where,
         class_names=listing.class_names,
         preprocessing=chosen,
-        train=decode(listing.splits["train"], "train"),
-        val=decode(listing.splits["val"], "val"),
+        train=train,
+        val=val,
         fingerprint=print_,
         synthetic=False,
         read_test=lambda: decode(listing.splits["test"], "test"),
+        check_test=lambda shown: replace(decode, progress=shown).check(listing.splits["test"], "test"),
         subset=subset.describe(),
     )
+
+
+def _decoded(decode: Decoder, listing: Listing) -> list[Split]:
+    """Train and val; raises Unreadable with the files of both."""
+    splits: list[Split] = []
+    unreadable: list[tuple[str, str]] = []
+    for part in ("train", "val"):
+        try:
+            splits.append(decode(listing.splits[part], part))
+        except Unreadable as error:
+            unreadable += error.files
+    if unreadable:
+        raise Unreadable(unreadable)
+    return splits
 
 
 def restrict(listing: Listing, subset: Subset) -> Listing:

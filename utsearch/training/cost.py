@@ -38,13 +38,25 @@ def training_bytes(stepper: Stepper, images: Tensor, labels: Tensor) -> int:
     """Memory of a training step beyond the frozen network: activations that its backward needs, gradients, moments.
 
     Counted from the tensors that autograd saves, so it is the same on every device and trials of different machines can
-    be compared; an allocator's peak also holds the frozen weights and what kernels use for a moment.
+    be compared; an allocator's peak also holds the frozen weights and what kernels use for a moment. Where a whole
+    batch does not fit (`stepper.micro`), it is drawn out from two smaller ones, since activations grow by the image.
 
     Args:
         stepper: nothing is learnt.
         images: one batch (images, 3, h, w).
         labels: its classes.
     """
+    n, some = len(images), min(stepper.micro, len(images))
+    saved = _saved_bytes(stepper, images[:some], labels[:some])
+    if some < n:
+        fewer = some // 2
+        less = _saved_bytes(stepper, images[:fewer], labels[:fewer]) if fewer else 0
+        saved += (saved - less) * (n - some) // (some - fewer)
+    return saved + 3 * sum(p.numel() * p.element_size() for p in stepper.learning)
+
+
+def _saved_bytes(stepper: Stepper, images: Tensor, labels: Tensor) -> int:
+    """What autograd keeps of the loss of these images, apart from parameters."""
     own = {parameter.untyped_storage().data_ptr() for parameter in stepper.model.parameters()}
     kept: dict[int, int] = {}
 
@@ -58,7 +70,7 @@ def training_bytes(stepper: Stepper, images: Tensor, labels: Tensor) -> int:
     with saved_tensors_hooks(keep, _same):
         loss = stepper.loss(images, labels)
     del loss
-    return sum(kept.values()) + 3 * sum(p.numel() * p.element_size() for p in stepper.learning)
+    return sum(kept.values())
 
 
 def _same(saved: Any) -> Any:

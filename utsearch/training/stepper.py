@@ -1,7 +1,7 @@
 """Optimiser, schedule, mixup and moving average of one run."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +14,22 @@ from utsearch.tuning import Classifier
 
 
 class Stepper:
-    """Updates a classifier as the recipe says."""
+    """Updates a classifier as the recipe says.
 
-    def __init__(self, model: Classifier, recipe: Recipe, n_images: int, precision: torch.dtype) -> None:
+    Args:
+        model: what learns.
+        recipe: how.
+        n_images: of an epoch.
+        precision: in which the network computes.
+        micro: images on their way through the network at a time; fewer than a batch need less memory, and their
+            gradients are added up to that of the batch.
+    """
+
+    def __init__(
+        self, model: Classifier, recipe: Recipe, n_images: int, precision: torch.dtype, micro: int | None = None
+    ) -> None:
         self.model, self.recipe, self.precision = model, recipe, precision
+        self.micro = micro or recipe.batch_size
         self.optimiser = torch.optim.AdamW(parameter_groups(model, recipe), fused=True)
         self.learning = [p for group in self.optimiser.param_groups for p in group["params"]]
         self._average = [p.detach().clone() for p in self.learning] if recipe.ema else []
@@ -26,28 +38,54 @@ class Stepper:
             self.optimiser, lambda step: cosine(step, steps, round(recipe.warmup * steps))
         )
 
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One update; returns the loss, still on its device."""
+    def step(self, read: Callable[[Tensor], Tensor], chosen: Tensor, labels: Tensor) -> Tensor:
+        """One update; returns the loss, still on its device.
+
+        Args:
+            read: the network's inputs of some images; it is called before the network is, part by part.
+            chosen: numbers of the batch's images.
+            labels: their classes.
+        """
         self.model.train()
-        loss = self.loss(images, labels)
         self.optimiser.zero_grad()
-        loss.backward()
+        loss = self._backward(read, chosen, labels)
         nn.utils.clip_grad_norm_(self.learning, self.recipe.clip)
         self.optimiser.step()
         self.schedule.step()
         if self._average:
             torch._foreach_lerp_(self._average, [p.detach() for p in self.learning], 1 - self.recipe.ema)
-        return loss.detach()
+        return loss
+
+    def _backward(self, read: Callable[[Tensor], Tensor], chosen: Tensor, labels: Tensor) -> Tensor:
+        """Gradients of the batch's mean loss, a part at a time; mixup's partners are those of the whole batch."""
+        share, total = self._share(), labels.new_zeros((), dtype=torch.float32)
+        for start in range(0, len(labels), self.micro):
+            rows = slice(start, start + self.micro)
+            images = read(chosen[rows])
+            if share < 1:
+                images = images.lerp(read(chosen.flip(0)[rows]), 1 - share)
+            part = self._mixed_loss(images, labels[rows], labels.flip(0)[rows], share) * (len(images) / len(labels))
+            part.backward()
+            total += part.detach()
+        return total
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy with label smoothing, of mixed images if the recipe mixes."""
-        smoothing = self.recipe.label_smoothing
-        if not self.recipe.mixup:
-            return F.cross_entropy(self._logits(images), labels, label_smoothing=smoothing)
-        share = float(torch.distributions.Beta(self.recipe.mixup, self.recipe.mixup).sample())
-        logits = self._logits(images.lerp(images.flip(0), 1 - share))
-        losses = [F.cross_entropy(logits, y, label_smoothing=smoothing) for y in (labels, labels.flip(0))]
-        return share * losses[0] + (1 - share) * losses[1]
+        share = self._share()
+        mixed = images.lerp(images.flip(0), 1 - share) if share < 1 else images
+        return self._mixed_loss(mixed, labels, labels.flip(0), share)
+
+    def _share(self) -> float:
+        """How much of each image mixup leaves; 1 without mixup."""
+        alpha = self.recipe.mixup
+        return float(torch.distributions.Beta(alpha, alpha).sample()) if alpha else 1.0
+
+    def _mixed_loss(self, images: Tensor, labels: Tensor, others: Tensor, share: float) -> Tensor:
+        logits, smoothing = self._logits(images), self.recipe.label_smoothing
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        if share == 1:
+            return loss
+        return share * loss + (1 - share) * F.cross_entropy(logits, others, label_smoothing=smoothing)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ validation with the shared weights, without training of its own: a prior, never 
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -131,7 +132,7 @@ class Supernet:
                 group["lr"] = rate * group["initial_lr"]
             self._weights.load(tuned, stepper.optimiser)
             stepper.optimiser.state.update(self._head_state)
-            stepper.step(source.batch(epoch, batch), self._problem.material.labels[batch])
+            stepper.step(partial(source.batch, epoch), batch, self._problem.material.labels[batch])
             self._weights.keep(tuned, stepper.optimiser)
             self._head_state = {p: stepper.optimiser.state[p] for p in self._head.parameters()}
 

@@ -1,9 +1,11 @@
 """Train one design by rungs: a generator that the caller may leave at any rung."""
 
+import math
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,29 +75,49 @@ class Run:
         self._recipe, self._seed, self._prefix, self._compiler = recipe, seed, prefix, compiler
         self._precision = precision_of(recipe, material.bank.device)
         self._state: dict[str, Tensor] = {}
+        self._micro = recipe.batch_size
         self._cost: Mapping[str, float] = {}
         self._correct = torch.zeros(0, dtype=torch.bool)
 
     def rungs(self) -> Iterator[Rung]:
         """Train, yielding at each rung of the recipe; closing the generator gives the backbone back untouched.
 
+        Where the device has no memory left, the run starts once more with half the images on their way through the
+        network at a time: the gradients of the two halves are added up, so the result is the same up to rounding.
+
         Raises:
-            TrainingFailed: the loss is not finite, the device has no memory left, or the network cannot be compiled.
+            TrainingFailed: the loss is not finite, the memory does not suffice for half a batch either, or the network
+                cannot be compiled.
         """
         with closing(self.ticks()) as ticks:
             yield from (rung for rung in ticks if rung is not None)
 
     def ticks(self) -> Generator[Rung | None]:
         """`rungs` that also yields None after every step, so that several runs can take turns."""
-        try:
-            yield from self._train()
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if _is_compilers(error):
-                why = str(error).strip().splitlines()[0]
-                raise TrainingFailed(f"torch.compile cannot do this one ({why}): leave out --compile") from error
-            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
-                raise
-            raise TrainingFailed(f"out of memory on {self._material.bank.device}: try a smaller batch") from error
+        batch, told = self._recipe.batch_size, -1
+        for self._micro in (batch, math.ceil(batch / 2)):
+            try:
+                with closing(self._train()) as ticks:
+                    for rung in ticks:
+                        new = (
+                            rung is not None and rung.index > told
+                        )  # a second attempt comes by the first's rungs again
+                        told = rung.index if rung is not None and new else told
+                        yield rung if new else None
+                return
+            except (MemoryError, RuntimeError) as error:
+                self._refuse(error)
+            if self._material.bank.device.type == "cuda":
+                torch.cuda.empty_cache()  # of the failed attempt, in pieces that may not fit
+        raise TrainingFailed(f"out of memory on {self._material.bank.device}, also with half the micro-batch")
+
+    def _refuse(self, error: MemoryError | RuntimeError) -> None:
+        """Pass on what is not for want of memory."""
+        if _is_compilers(error):
+            why = str(error).strip().splitlines()[0]
+            raise TrainingFailed(f"torch.compile cannot do this one ({why}): leave out --compile") from error
+        if not _is_out_of_memory(error):
+            raise error
 
     def state(self) -> dict[str, Tensor]:
         """Tuner (`tuner.…`) and head (`head.…`) at the last rung reached, on the CPU."""
@@ -115,18 +137,20 @@ class Run:
         """What the design costs; empty before it trains.
 
         `flops` of one image's forward, `memory` in bytes of a training step beyond the frozen network (see
-        `training_bytes`), `mergeable` (1 or 0), and on CUDA `peak_memory` in bytes of the allocator.
+        `training_bytes`), `mergeable` (1 or 0), on CUDA `peak_memory` in bytes of the allocator, and `micro_batch`
+        images where a whole batch did not fit.
         """
         device = self._material.bank.device
         peak = {"peak_memory": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
-        return {**self._cost, **peak} if self._cost else {}
+        halved = {"micro_batch": self._micro} if self._micro < self._recipe.batch_size else {}
+        return {**self._cost, **peak, **halved} if self._cost else {}
 
-    def _train(self) -> Iterator[Rung | None]:
+    def _train(self) -> Generator[Rung | None]:
         started, device = time.perf_counter(), self._material.bank.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with self._model() as model:
-            stepper = Stepper(model, self._recipe, len(self._material.labels), self._precision)
+            stepper = Stepper(model, self._recipe, len(self._material.labels), self._precision, self._micro)
             self._cost = self._measure(stepper)
             if self._compiler:
                 torch.compiler.reset()  # the graphs of the last design would count against dynamo's limit
@@ -176,11 +200,11 @@ class Run:
     def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> Iterator[None]:
         labels = self._material.labels
         order = epoch_order(len(labels), seed=self._seed, epoch=epoch)
-        shuffled = labels[order.to(labels.device)]
+        shuffled, read = labels[order.to(labels.device)], partial(source.batch, epoch)
         size, losses, draws = self._recipe.batch_size, [], Draws(labels.device, self._seed, epoch)
         for chosen, classes in zip(order.split(size), shuffled.split(size), strict=True):
             with draws.own():
-                losses.append(stepper.step(source.batch(epoch, chosen), classes))
+                losses.append(stepper.step(read, chosen, classes))
             yield None
         if not bool(torch.stack(losses).isfinite().all()):  # once an epoch: reading a value waits for the device
             raise TrainingFailed(f"the loss is not a number in epoch {epoch + 1}")
@@ -216,9 +240,9 @@ def own_randomness(device: torch.device, seed: int, epoch: int) -> Iterator[None
         yield
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     """The CPU's allocator raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _is_compilers(error: BaseException) -> bool:
