@@ -108,7 +108,7 @@ def feeding(device: str) -> dict[str, float]:
         return normalise(material.bank[0][order], backbone.mean, backbone.std), material.labels[order]
 
     with attached(backbone, Design.parse("mha:lora(8)")) as tuned:
-        model = Classifier(backbone, clone_head(material.head), tuned)
+        model = Classifier(backbone, clone_head(problem.first_head), tuned)
         images, labels = feed()
         step = seconds(lambda: F.cross_entropy(model(images), labels).backward(), 20)
     batch = seconds(feed, 50)

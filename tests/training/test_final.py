@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy_problem import DESIGN, toy_problem, toy_split
+from toy_problem import DESIGN, RECIPE, toy_problem, toy_split
 
 from utsearch.data import Split
 from utsearch.training.final import FinalProblem
@@ -61,3 +61,11 @@ def test_full_fine_tuning_learns_everything_and_leaves_the_backbone_alone() -> N
     after = problem.backbone.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(p.requires_grad for p in problem.backbone.model.parameters())
+
+
+def test_two_final_runs_of_a_seed_are_equal_to_the_bit() -> None:
+    recipe = replace(RECIPE, epochs=1, rungs=(1,))
+    runs = [FinalProblem.of(toy_problem(recipe), seed=7).start(DESIGN, 7) for _ in range(2)]
+    first, again = (list(run.rungs())[-1] for run in runs)
+    assert (first.top1, first.loss, first.ece) == (again.top1, again.loss, again.ece)
+    assert all(torch.equal(value, runs[1].state()[name]) for name, value in runs[0].state().items())

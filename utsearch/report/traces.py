@@ -151,6 +151,8 @@ def measured(record: Record) -> list[str]:
         parts.append(f"{cost['flops'] / 1e6:,.0f} MFLOPs per image, {cost['memory'] / 1e6:,.0f} MB per training step")
     if "mergeable" in cost:
         parts.append("folds into the weights" if cost["mergeable"] else "does not fold into the weights")
+    if "micro_batch" in cost:
+        parts.append(f"{cost['micro_batch']} images at a time, since a whole batch found no memory")
     if "peak_memory" in cost:
         parts.append(f"{cost['peak_memory'] / 1e6:,.0f} MB of GPU memory at the peak")
     return parts
