@@ -71,10 +71,10 @@ class Bench:
             tuned = stack.enter_context(attached(backbone, resolved.design))
             stepper = Stepper(Classifier(backbone, clone_head(self.head), tuned), Recipe(), len(chosen), torch.float32)
             if prefix is None:
-                yield lambda: stepper.step(self.images(), self.labels)
+                yield lambda: stepper.step(lambda rows: self.images(), chosen, self.labels)
                 return
             replay = stack.enter_context(Replay(backbone, tuple(prefix.at), prefix.empties).installed())
-            yield lambda: stepper.step(replay.feed(prefix.batch(0, chosen)), self.labels)
+            yield lambda: stepper.step(lambda rows: replay.feed(prefix.batch(0, rows)), chosen, self.labels)
 
     @contextmanager
     def floor(self, first: int) -> Iterator[Step]:

@@ -92,15 +92,17 @@ def test_diverging_training_fails_with_a_reason() -> None:
 
 def leave_room_for(images: int, monkeypatch: pytest.MonkeyPatch, *, after: int = 0) -> None:
     """A device on which more images than so many fail to be trained on, from a number of forwards on."""
-    logits, seen = Stepper._logits, [0]
+    loss, seen = Stepper._mixed_loss, [0]
 
-    def short_of_memory(stepper: Stepper, batch: torch.Tensor) -> torch.Tensor:
+    def short_of_memory(
+        stepper: Stepper, batch: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float
+    ) -> torch.Tensor:
         seen[0] += 1
-        if len(batch) > images and seen[0] > after:
+        if len(labels) > images and seen[0] > after:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return logits(stepper, batch)
+        return loss(stepper, batch, labels, others, share)
 
-    monkeypatch.setattr(Stepper, "_logits", short_of_memory)
+    monkeypatch.setattr(Stepper, "_mixed_loss", short_of_memory)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,7 @@ def test_halves_of_stored_activations_too(monkeypatch: pytest.MonkeyPatch) -> No
     list(whole.rungs())
     leave_room_for(8, monkeypatch)
     list(halves.rungs())
+    assert halves.cost["micro_batch"] == 8
     for name, value in whole.state().items():
         torch.testing.assert_close(halves.state()[name], value, atol=2e-4, rtol=1e-3)
 

@@ -64,7 +64,8 @@ class Stepper:
             images = read(chosen[rows])
             if share < 1:
                 images = images.lerp(read(chosen.flip(0)[rows]), 1 - share)
-            part = self._mixed_loss(images, labels[rows], labels.flip(0)[rows], share) * (len(images) / len(labels))
+            own = labels[rows]
+            part = self._mixed_loss(images, own, labels.flip(0)[rows], share) * (len(own) / len(labels))
             part.backward()
             total += part.detach()
         return total

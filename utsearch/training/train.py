@@ -99,11 +99,11 @@ class Run:
             try:
                 with closing(self._train()) as ticks:
                     for rung in ticks:
-                        new = (
-                            rung is not None and rung.index > told
-                        )  # a second attempt comes by the first's rungs again
-                        told = rung.index if rung is not None and new else told
-                        yield rung if new else None
+                        if rung is None or rung.index <= told:  # a second attempt comes by the first one's rungs again
+                            yield None
+                            continue
+                        told = rung.index
+                        yield rung
                 return
             except (MemoryError, RuntimeError) as error:
                 self._refuse(error)
