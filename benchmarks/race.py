@@ -168,6 +168,10 @@ def run(asked: argparse.Namespace) -> None:
                         f"run the plain lane of seed {seed} first: it has {len(plain)} of {asked.trials} trials"
                     )
                 scale = scale_of(asked.out, track, seed)
+                if steps(plain, scale).final == 0:
+                    raise SystemExit(
+                        f"no plain trial of seed {seed} beats the linear probe ({scale.floor:.3f}): no goal"
+                    )
                 longest, enough = plain[-1].seconds, reached(plain, scale)
             search(LANES[name], name, track, seed, asked.out, asked.trials, longest, enough)
 
@@ -242,8 +246,8 @@ def main() -> None:
     command.add_argument("--lane", action="append", choices=tuple(LANES), help="may be given several times")
     command.add_argument("--first-seed", type=int, default=0)
     command.add_argument("--space", default="mini")
-    command.add_argument("--classes", type=int, default=10)
-    command.add_argument("--shots", type=int, default=25)
+    command.add_argument("--classes", type=int, default=20)
+    command.add_argument("--shots", type=int, help="training images of each class [default: all]")
     command.add_argument("--out", type=Path, default=Path("race"))
     command = commands.add_parser("show", help=show.__doc__)
     command.add_argument("--out", type=Path, default=Path("race"))

@@ -44,7 +44,7 @@ class Track:
     """What all lanes run on: mini-birds at 48 pixels on one thread."""
 
     space: str = "mini"
-    classes: int = 10
+    classes: int = 20
     shots: int | None = None
 
     def open(self, seed: int, *, known: bool) -> tuple[Problem, Space]:
