@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -166,19 +167,22 @@ class Problem:
         """The first block that a design changes; the depth where nothing but the tail is tuned."""
         return first_tuned(self.resolve(design), self.backbone)
 
-    def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> Run:
-        """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for."""
-        return self._run(self.backbone, design, seed, rate)
+    def start(self, design: Design, seed: int = 0, rate: float = 1.0, *, resume: Path | None = None) -> Run:
+        """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for.
+
+        With `resume`, the path to which another run of it was saved after it was left at a rung, it goes on with it.
+        """
+        return self._run(self.backbone, design, seed, rate, resume)
 
     def start_together(self, designs: Sequence[Design], seed: int = 0, rate: float = 1.0) -> tuple[Pack, list[Run]]:
         """Runs that train in turn, step by step, each as `start` would give it: see `Pack`."""
         runs = [self._run(twin(self.backbone), design, seed, rate) for design in designs]
         return Pack(runs), runs
 
-    def _run(self, backbone: Backbone, design: Design, seed: int, rate: float) -> Run:
+    def _run(self, backbone: Backbone, design: Design, seed: int, rate: float, resume: Path | None = None) -> Run:
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
         prefix = None if self.prefixes is None else self.prefixes.of(self.resolve(design))
-        return Run(backbone, design, self.material, self.first_head, recipe, seed, prefix, self.compiler)
+        return Run(backbone, design, self.material, self.first_head, recipe, seed, prefix, self.compiler, resume)
 
 
 def open_problem(

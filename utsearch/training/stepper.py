@@ -1,7 +1,7 @@
 """Optimiser, schedule, mixup and moving average of one run."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from utsearch.training.checkpoint import CheckpointError
 from utsearch.training.recipe import Recipe
 from utsearch.tuning import Classifier
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # of AdamW, by torch's names
 
 
 class Stepper:
@@ -98,6 +101,55 @@ class Stepper:
             yield
             for parameter, value in zip(self.learning, last, strict=False):
                 parameter.copy_(value)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next steps depend on, copied to the CPU: values, AdamW's moments, average and step."""
+        named = {"schedule": torch.tensor(self.schedule.last_epoch)}
+        for i, parameter in enumerate(self.learning):
+            named[f"{i}.value"] = parameter
+            kept = self.optimiser.state.get(parameter, {})  # empty where no gradient ever came
+            named |= {f"{i}.{key}": kept[key] for key in _MOMENTS if key in kept}
+        named |= {f"{i}.average": value for i, value in enumerate(self._average)}
+        return {name: value.detach().cpu().clone().contiguous() for name, value in named.items()}
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another stepper of the same run was.
+
+        Raises:
+            CheckpointError: the tensors are not those of this run; nothing is changed then.
+        """
+        self._check(state)
+        for i, parameter in enumerate(self.learning):
+            parameter.copy_(state[f"{i}.value"])
+            moments = {key: state[f"{i}.{key}"] for key in _MOMENTS if f"{i}.{key}" in state}
+            if moments:
+                like = {key: torch.empty_like(parameter) for key in _MOMENTS[1:]}
+                like["step"] = torch.empty((), dtype=torch.float32, device=parameter.device)
+                self.optimiser.state[parameter] = {key: like[key].copy_(moments[key]) for key in _MOMENTS}
+        for i, value in enumerate(self._average):
+            value.copy_(state[f"{i}.average"])
+        self._set_step(int(state["schedule"]))
+
+    def _check(self, state: Mapping[str, Tensor]) -> None:
+        """Names, shapes and types, before anything is copied."""
+        wanted: dict[str, tuple[torch.Size, torch.dtype]] = {"schedule": (torch.Size(), torch.int64)}
+        for i, parameter in enumerate(self.learning):
+            moments = _MOMENTS if any(f"{i}.{key}" in state for key in _MOMENTS) else ()
+            average = ("average",) if self._average else ()
+            wanted |= {f"{i}.{key}": (parameter.shape, parameter.dtype) for key in ("value", *moments, *average)}
+            if moments:
+                wanted[f"{i}.step"] = (torch.Size(), torch.float32)
+        found = {name: (value.shape, value.dtype) for name, value in state.items()}
+        if wrong := sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name)):
+            raise CheckpointError(f"its tensors are of another run ({', '.join(wrong)[:60]})")
+
+    def _set_step(self, step: int) -> None:
+        kept = self.schedule.state_dict()
+        rates = [base * cut(step) for base, cut in zip(self.schedule.base_lrs, self.schedule.lr_lambdas, strict=True)]
+        self.schedule.load_state_dict({**kept, "last_epoch": step, "_step_count": step + 1, "_last_lr": rates})
+        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate
 
     def _logits(self, images: Tensor) -> Tensor:
         with autocast(images.device, self.precision):

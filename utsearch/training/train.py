@@ -19,6 +19,7 @@ from utsearch.data import Preprocessing, Split, centre_crop, normalise
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed
 from utsearch.files import write_atomic
+from utsearch.training.checkpoint import Checkpoint, CheckpointError, beside, read_checkpoint, write_checkpoint
 from utsearch.training.cost import cost_of
 from utsearch.training.metrics import Metrics, measure
 from utsearch.training.recipe import Recipe
@@ -58,7 +59,12 @@ class Rung:
 
 
 class Run:
-    """One design in training. Iterate `rungs()`; after it, or after leaving it early, `save` keeps what was learnt."""
+    """One design in training. Iterate `rungs()`; after it, or after leaving it early, `save` keeps what was learnt.
+
+    With `resume`, where another run of the same design was saved that was left early, it goes on with that one: the
+    first rung is the next one, and the results are those of a run that was never left. What cannot be gone on with is
+    trained from the start, and `notice` says why.
+    """
 
     def __init__(
         self,
@@ -70,10 +76,13 @@ class Run:
         seed: int,
         prefix: Prefix | None = None,
         compiler: str = "",
+        resume: Path | None = None,
     ) -> None:
         self._backbone, self._design, self._material, self._head = backbone, design, material, head
         self._recipe, self._seed, self._prefix, self._compiler = recipe, seed, prefix, compiler
         self._precision = precision_of(recipe, material.bank.device)
+        self._resume, self.notice = resume, ""
+        self._left: Checkpoint | None = None
         self._state: dict[str, Tensor] = {}
         self._micro = recipe.batch_size
         self._cost: Mapping[str, float] = {}
@@ -124,8 +133,22 @@ class Run:
         return dict(self._state)
 
     def save(self, path: Path) -> None:
-        """Write `state()` as safetensors, atomically."""
+        """Write `state()` as safetensors, atomically; after a rung that is not the last also what `resume` reads."""
+        if self._left is not None:
+            write_checkpoint(beside(path), self._left, self._about)
         write_atomic(path, save(self._state, metadata={"design": str(self._design), "seed": str(self._seed)}))
+
+    @property
+    def _about(self) -> dict[str, str]:
+        """What decides a run's steps: the one that goes on must have the same."""
+        return {
+            "design": str(self._design),
+            "seed": str(self._seed),
+            "recipe": self._recipe.fingerprint,
+            "backbone": self._backbone.fingerprint,
+            "number of images": str(len(self._material.labels)),
+            "precision": str(self._precision),
+        }
 
     @property
     def correct(self) -> npt.NDArray[np.bool_]:
@@ -155,12 +178,27 @@ class Run:
             if self._compiler:
                 torch.compiler.reset()  # the graphs of the last design would count against dynamo's limit
                 model.compile(backend=self._compiler)
-            yield from self._epochs(stepper, started)
+            yield from self._epochs(stepper, started, self._go_on(stepper))
 
-    def _epochs(self, stepper: Stepper, started: float) -> Iterator[Rung | None]:
+    def _go_on(self, stepper: Stepper) -> int:
+        """Epochs that another run has trained already, whose state the stepper now has."""
+        if self._resume is None:
+            return 0
+        path = beside(self._resume)
+        try:
+            checkpoint = read_checkpoint(path, self._about)
+            if checkpoint.epoch not in self._recipe.rungs[:-1]:
+                raise CheckpointError(f"{path.name} is of epoch {checkpoint.epoch}, which is no rung to go on from")
+            stepper.load_state(checkpoint.tensors)
+        except CheckpointError as error:
+            self.notice = f"trained from the start: {error}"
+            return 0
+        return checkpoint.epoch
+
+    def _epochs(self, stepper: Stepper, started: float, done: int) -> Iterator[Rung | None]:
         recipe, seconds, images = self._recipe, 0.0, 0
         with source_of(self._backbone, self._material, self._prefix) as source:
-            for epoch in range(recipe.epochs):
+            for epoch in range(done, recipe.epochs):
                 begun = time.perf_counter()
                 yield from self._epoch(stepper, source, epoch)
                 seconds, images = seconds + time.perf_counter() - begun, images + len(self._material.labels)
@@ -168,6 +206,8 @@ class Run:
                     with stepper.averaged():
                         metrics = evaluate(stepper.model, source, self._material.val.labels, self._precision)
                         self._state, self._correct = stepper.model.learnt(), metrics.correct
+                    last = epoch + 1 == recipe.epochs
+                    self._left = None if last else Checkpoint(epoch + 1, stepper.state())
                     yield Rung(
                         index=recipe.rungs.index(epoch + 1),
                         epoch=epoch + 1,
@@ -178,7 +218,7 @@ class Run:
                         ece=metrics.ece,
                         images_per_second=images / seconds,
                         seconds=time.perf_counter() - started,
-                        last=epoch + 1 == recipe.epochs,
+                        last=last,
                     )
                     seconds, images = 0.0, 0
 
