@@ -79,6 +79,10 @@ class FakeRun:
         return np.random.default_rng(self.seed).random(400) < quality
 
     def rungs(self) -> Iterator[FakeRung]:
+        return (rung for rung in self.ticks() if rung is not None)
+
+    def ticks(self) -> Iterator[FakeRung | None]:
+        """A step before every rung."""
         problem = self.problem
         problem.started.append(str(self.design))
         if str(self.design) in problem.failing:
@@ -86,6 +90,7 @@ class FakeRun:
         final = problem.quality(self.design) - 0.1 * abs(math.log2(self.rate) - 1) * (self.rate != 1)
         for index, epoch in enumerate(EPOCHS):
             time.sleep(problem.rung_seconds)
+            yield None
             if str(self.design) in problem.interrupting:
                 problem.interrupting.discard(str(self.design))
                 raise KeyboardInterrupt
@@ -138,6 +143,9 @@ class FakeProblem:
 
     def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> FakeRun:
         return FakeRun(self, design, seed, rate)
+
+    def start_beside(self, design: Design, seed: int = 0) -> FakeRun:
+        return self.start(design, seed)
 
     def start_full(self, seed: int = 0, rate: float = 1.0) -> FakeRun:
         return FakeRun(self, Design.parse("ffn:lora(64)"), seed, rate)

@@ -91,3 +91,15 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def check_pack(pack: int, compiled: bool) -> None:
+    """Refuse what torch.compile cannot do: forgetting a design's graphs forgets those of all in training.
+
+    Raises:
+        UserError: several trials at once shall be compiled.
+    """
+    from utsearch.errors import UserError
+
+    if pack > 1 and compiled:
+        raise UserError("--pack and --compile exclude each other: a compiled trial has its process for itself")

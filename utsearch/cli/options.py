@@ -129,3 +129,12 @@ Decoders = Annotated[
     int | None, typer.Option("--decoders", min=1, help="Images decoded at once. [default: one for each processor]")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads of torch. [default: torch's own choice]")]
+Pack = Annotated[
+    int,
+    typer.Option(
+        "--pack",
+        min=1,
+        help="Trials in training at once in each process, for a GPU that one small trial cannot fill: "
+        "docs/prefix-cache.md.",
+    ),
+]

@@ -21,6 +21,7 @@ from utsearch.cli.options import (
     MaxParams,
     NewStudyName,
     NoCache,
+    Pack,
     Pool,
     PriorName,
     Protocol,
@@ -77,6 +78,7 @@ def search(
     pool: Pool = None,
     compiled: Compile = False,
     decoders: Decoders = None,
+    pack: Pack = 1,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that share the study: one per GPU, or the CPU's cores shared out.")
     ] = 1,
@@ -98,7 +100,7 @@ def search(
     from functools import partial
 
     from utsearch.cli.look import print_result
-    from utsearch.cli.opening import Chosen, use_threads
+    from utsearch.cli.opening import Chosen, check_pack, use_threads
     from utsearch.cli.priors import check_prior, queue_prior
     from utsearch.cli.workers import check_shared, run_workers, share, worker_words
     from utsearch.data import Subset
@@ -123,6 +125,7 @@ def search(
     sampler = check_sampler(sampler)
     rule = make_rule(pruner)
     check_prior(prior)
+    check_pack(pack, compiled)
     largest = None if max_params is None else parse_size(max_params)
     room = 0 if uncached else parse_bytes(cache)
     check_type(cache_dtype)
@@ -157,10 +160,11 @@ def search(
         max_params=largest,
         rule=rule,
         started=started,
+        pack=pack,
     )
     if engine is not None:
         note_search(problem, opened, sampler=sampler, pruner=pruner, seed=seed, max_params=largest)
-        words = worker_words(opened, limit, time.monotonic() - started, studies, "0" if uncached else cache)
+        words = worker_words(opened, limit, time.monotonic() - started, studies, "0" if uncached else cache, pack)
         shares = share(words, workers, device, threads, engine.cpus)
         run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])
     reason = _run(opened, run, limit, started)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from utsearch.cli.options import STUDIES, BudgetText, Cache, Device, NoCache, Storage, Studies, StudyName, Threads
+from utsearch.cli.options import STUDIES, BudgetText, Cache, Device, NoCache, Pack, Storage, Studies, StudyName, Threads
 
 if TYPE_CHECKING:
     from utsearch.search import Study
@@ -24,6 +24,7 @@ def worker(
     threads: Threads = None,
     cache: Cache = "1g",
     uncached: NoCache = False,
+    pack: Pack = 1,
     until: Annotated[int | None, typer.Option(hidden=True, min=0)] = None,
     stream: Annotated[int, typer.Option(hidden=True, min=0)] = 0,
 ) -> None:
@@ -31,7 +32,7 @@ def worker(
 
     Example: python cli.py worker --study cars --storage postgresql+psycopg://me@server/studies --budget 4h
     """
-    from utsearch.cli.opening import problem_of, use_threads
+    from utsearch.cli.opening import check_pack, problem_of, use_threads
     from utsearch.cli.search import with_cache
     from utsearch.report.board import board
     from utsearch.report.live import display
@@ -43,6 +44,7 @@ def worker(
     limit, room = Budget.parse(budget), 0 if uncached else parse_bytes(cache)
     use_threads(threads)
     found = open_study(study, storage, studies_dir=studies)
+    check_pack(pack, bool(found.settings["machine"].get("compiler")))
     problem = problem_of(found, device)
     space = _space_of(found, problem)
     problem = with_cache(problem, space, room, found.settings["machine"].get("cache_dtype", EXACT))
@@ -62,6 +64,7 @@ def worker(
             max_params=asked.get("max_params"),
             on_event=on_event,
             until=until,
+            pack=pack,
             stream=stream or os.getpid(),
             orphaned=lambda: until is not None and os.getppid() != parent,
         )

@@ -50,9 +50,9 @@ def check_shared(launcher: "Launcher", storage: str | None) -> None:
         )
 
 
-def worker_words(study: "Study", limit: "Budget", passed: float, studies: Path, cache: str) -> list[str]:
+def worker_words(study: "Study", limit: "Budget", passed: float, studies: Path, cache: str, pack: int) -> list[str]:
     """The words of `worker` that all workers of a search share; what is left of the budget is for all of them."""
-    words = ["--study", study.name, "--studies", str(studies.absolute()), "--cache", cache]
+    words = ["--study", study.name, "--studies", str(studies.absolute()), "--cache", cache, "--pack", str(pack)]
     if limit.seconds is not None:
         return [*words, "--budget", f"{max(1.0, limit.seconds - passed):.1f}s", "--until", str(10**9)]
     counted = sum(record.status in ("finished", "stopped") for record in study.records())

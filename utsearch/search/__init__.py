@@ -11,6 +11,7 @@ from typing import Any
 from utsearch.errors import UserError
 from utsearch.pareto import Scale
 from utsearch.search.budget import Budget
+from utsearch.search.pack import run_packed
 from utsearch.search.pick import parse_bytes, parse_size, pick_record
 from utsearch.search.protocol import ProblemLike
 from utsearch.search.queue import enqueue_known, recover, requeue
@@ -112,6 +113,7 @@ def search(
     until: int | None = None,
     stream: int = 0,
     orphaned: Callable[[], bool] = lambda: False,
+    pack: int = 1,
 ) -> str:
     """Run trials until the budget is used up; returns why it ended.
 
@@ -129,6 +131,7 @@ def search(
         until: for workers that share a budget: how many counted trials the study shall have in the end.
         stream: number of a worker, so that several draw different designs.
         orphaned: whether who started this worker is gone; it then ends after its trial.
+        pack: trials in training at once, which take turns at every step.
     """
     before = len(study.records())
     own = seed + before + 1_000_003 * stream  # going on, and other workers, would repeat the same designs
@@ -150,7 +153,7 @@ def search(
         started=time.monotonic() if started is None else started,
     )
     with quiet():
-        return worker.run()
+        return worker.run() if pack == 1 else run_packed(worker, pack)
 
 
 def note_search(problem: ProblemLike, study: Study, **asked: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from utsearch.design import Design
 
@@ -68,3 +68,20 @@ class ProblemLike(Protocol):
 
     def resolve(self, design: Design) -> ResolvedLike: ...
     def start(self, design: Design, seed: int = 0) -> RunLike: ...
+
+
+class SteppedLike(RunLike, Protocol):
+    """A run that can take turns with others."""
+
+    def ticks(self) -> Iterator[RungLike | None]:
+        """`rungs` that also yields None after every step."""
+        ...
+
+
+@runtime_checkable
+class BesideLike(Protocol):
+    """A problem that can train several designs in turn in one process."""
+
+    def start_beside(self, design: Design, seed: int = 0) -> SteppedLike:
+        """`start`, for a run that others may train beside."""
+        ...

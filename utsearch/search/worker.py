@@ -71,6 +71,10 @@ class Worker:
         self.on_event(SearchEnded(reason))
         return reason
 
+    def start(self, design: Design) -> RunLike:
+        """A run that has not trained yet."""
+        return self.problem.start(design, self.seed)
+
     def _loop(self) -> str:
         begun = self.clock() if self.started is None else self.started
         ends: Counter[str] = Counter()
@@ -223,7 +227,7 @@ class _Attempt:
 
     def _train(self, resolved: ResolvedLike) -> float:
         """Top-1 at the last rung reached."""
-        run = self.worker.problem.start(resolved.design, self.worker.seed)
+        run = self.worker.start(resolved.design)
         rungs: list[dict[str, Any]] = []
         steps = run.rungs()
         try:

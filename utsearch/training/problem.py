@@ -1,7 +1,7 @@
 """All that a search needs to know of training: what a design costs, and how to train it."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -18,12 +18,12 @@ from utsearch.forms import catalogue
 from utsearch.training.device import choose_device, place
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.metrics import measure
-from utsearch.training.packed import Pack, twin
 from utsearch.training.prefix import EXACT, PrefixCache, Storing, first_tuned
 from utsearch.training.recipe import Recipe
 from utsearch.training.source import Material, features, source_of
 from utsearch.training.stepper import precision_of
 from utsearch.training.train import Run, on_device
+from utsearch.training.twin import twin
 from utsearch.tuning import Resolved, known, resolve
 
 LIBRARIES = ("utsearch", "torch", "torchvision", "timm", "optuna")
@@ -174,10 +174,9 @@ class Problem:
         """
         return self._run(self.backbone, design, seed, rate, resume)
 
-    def start_together(self, designs: Sequence[Design], seed: int = 0, rate: float = 1.0) -> tuple[Pack, list[Run]]:
-        """Runs that train in turn, step by step, each as `start` would give it: see `Pack`."""
-        runs = [self._run(twin(self.backbone), design, seed, rate) for design in designs]
-        return Pack(runs), runs
+    def start_beside(self, design: Design, seed: int = 0) -> Run:
+        """`start` on modules of its own, for runs that train in turn, step by step; each learns what it would alone."""
+        return self._run(twin(self.backbone), design, seed, 1.0)
 
     def _run(self, backbone: Backbone, design: Design, seed: int, rate: float, resume: Path | None = None) -> Run:
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)

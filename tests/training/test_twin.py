@@ -1,6 +1,6 @@
-"""Designs trained together give what each gives alone."""
+"""Designs trained in turn in one process give what each gives alone."""
 
-from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,11 +10,13 @@ from toy_problem import RECIPE, toy_problem
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed
 from utsearch.training import Problem
-from utsearch.training.packed import Pack, twin
 from utsearch.training.train import Run, Rung
+from utsearch.training.twin import twin
 
 SHORT = replace(RECIPE, epochs=2, rungs=(1, 2), drop_path=0.3)  # drop path draws in every step
 DESIGNS = [Design.parse(text) for text in ("ffn:adapter(4)@3-5", "mha:prefix(2)@3 + block:ssf@5", "linear")]
+
+Curve = list[tuple[float, float]]
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +24,19 @@ def problem() -> Problem:
     return replace(toy_problem(SHORT), cache=10**9, cuts=(3, 6))
 
 
-def collected(pack: Pack) -> dict[int, list[Rung | TrainingFailed]]:
-    found = defaultdict(list)
-    for number, rung in pack.rungs():
-        found[number].append(rung)
-    return found
+def rest(ticks: list[Iterator[Rung | None]]) -> list[Curve]:
+    """Top-1 and loss at the rungs of runs that take a step each in turn."""
+    curves: list[Curve] = [[] for _ in ticks]
+    left = dict(enumerate(ticks))
+    while left:
+        for number, steps in [*left.items()]:
+            try:
+                rung = next(steps)
+            except StopIteration:
+                del left[number]
+            else:
+                curves[number] += [] if rung is None else [(rung.top1, rung.loss)]
+    return curves
 
 
 def same(one: Run, other: Run) -> bool:
@@ -37,31 +47,27 @@ def same(one: Run, other: Run) -> bool:
 def test_each_learns_the_same_bits_as_alone(problem: Problem) -> None:
     alone = [problem.start(design, 3) for design in DESIGNS]
     expected = [[(rung.top1, rung.loss) for rung in run.rungs()] for run in alone]
-    pack, together = problem.start_together(DESIGNS, 3)
-    found = collected(pack)
-    assert [[(rung.top1, rung.loss) for rung in found[i]] for i in range(3)] == expected  # type: ignore[union-attr]
+    together = [problem.start_beside(design, 3) for design in DESIGNS]
+    assert rest([run.ticks() for run in together]) == expected
     assert all(same(one, other) for one, other in zip(alone, together, strict=True))
     assert expected[0] != expected[1]
-
-
-def test_they_take_turns(problem: Problem) -> None:
-    pack, _ = problem.start_together(DESIGNS[:2])
-    assert [number for number, _ in pack.rungs()] == [0, 1, 0, 1]
 
 
 def test_one_that_is_stopped_or_fails_leaves_the_others(problem: Problem) -> None:
     alone = problem.start(DESIGNS[0], 1)
     list(alone.rungs())
-    _, (good, stopped) = problem.start_together(DESIGNS[:2], 1)
-    failing = problem.start(DESIGNS[1], 1, rate=1e38)
-    pack, ends = Pack([failing, good, stopped]), defaultdict(list)
-    for number, rung in pack.rungs():
-        ends[number].append(rung)
-        if number == 2:
-            pack.stop(2)
-    assert isinstance(ends[0][-1], TrainingFailed)
-    assert len(ends[1]) == 2
-    assert len(ends[2]) == 1
+    good, stopped = problem.start_beside(DESIGNS[0], 1), problem.start_beside(DESIGNS[1], 1)
+    failing = problem._run(twin(problem.backbone), DESIGNS[1], 1, 1e38)
+    ticks, ended = [run.ticks() for run in (good, stopped, failing)], 0
+    while not (stopped.state() and ended):
+        next(ticks[0])
+        next(ticks[1])
+        try:
+            ended or next(ticks[2])
+        except TrainingFailed:
+            ended += 1
+    ticks[1].close()
+    rest(ticks[:1])
     assert stopped.state()
     assert same(alone, good)
 
