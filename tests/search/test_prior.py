@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 from fake_problem import FakeProblem, FakeResolved, fake_space
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from utsearch.design import Design, DesignError
 from utsearch.search import Budget, Study, open_study, prepare, search
 from utsearch.search.prior import Plan, best_of_bands, draw, enqueue_prior, spread_scores
 
@@ -126,3 +127,28 @@ def test_larger_designs_than_allowed_are_not_drawn(tmp_path: Path) -> None:
     assert all(0 < one.resolved.n_params <= 1500 for one in drawn)
     assert draw(problem, fake_space(tmp_path), 60, max_params=50) == []
     assert queued(tmp_path, problem, prepared(tmp_path, problem), max_params=50) == 0
+
+
+def test_a_small_space_is_drawn_whole_and_designs_that_fit_nowhere_are_left_out(tmp_path: Path) -> None:
+    """By brute force: every choice of every parameter."""
+    space = fake_space(tmp_path)
+
+    class Strict(FakeProblem):
+        asked = 0
+
+        def resolve(self, design: Design) -> FakeResolved:
+            self.asked += 1
+            if any(slot.form == "ssf" for slot in design.slots):
+                raise DesignError("no ssf here")
+            return super().resolve(design)
+
+    problem, every = Strict(), set()
+    for values in product(*space.parameters.values()):
+        design = space.design(dict(zip(space.parameters, values, strict=True)), problem.depth)
+        if design.slots and not any(slot.form == "ssf" for slot in design.slots):
+            every.add(problem.resolve(design).digest)
+    problem.asked = 0
+    drawn = {one.resolved.digest for one in draw(problem, space, 100_000)}
+    assert drawn <= every
+    assert len(drawn) > 0.98 * len(every)  # the last few may not turn up
+    assert problem.asked < 3 * len(every)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from utsearch.design import Design, DesignError
 from utsearch.search.features import features_of
 from utsearch.search.protocol import ProblemLike, ResolvedLike
 from utsearch.search.queue import PRIOR
@@ -15,7 +16,7 @@ from utsearch.search.study import Study
 from utsearch.search.surrogate import Row, fit
 from utsearch.space import Space
 
-TRIES = 20  # draws for each design that is wanted, before a space is taken to have no more
+MISSES = 1000  # draws in a row that give nothing new, after which a space is taken to have no more
 
 
 class PriorLike(Protocol):
@@ -54,16 +55,26 @@ def draw(
     problem: ProblemLike, space: Space, n: int, *, seed: int = 0, max_params: int | None = None
 ) -> list[Candidate]:
     """So many different designs of a space with at least one tuner, or fewer if it has no more, the smallest first."""
-    rng, found = random.Random(seed), dict[str, Candidate]()
-    parameters = space.parameters
-    for _ in range(TRIES * n):
-        choices = {name: rng.choice(values) for name, values in parameters.items()}
-        resolved = problem.resolve(space.design(choices, problem.depth))
-        if resolved.n_params > 0 and (max_params is None or resolved.n_params <= max_params):
-            found.setdefault(resolved.digest, Candidate(choices, resolved))
-        if len(found) == n:
-            break
+    rng, found, seen = random.Random(seed), dict[str, Candidate](), set[Design]()
+    parameters, misses = space.parameters, 0
+    while len(found) < n and misses < MISSES:
+        choices, before = {name: rng.choice(values) for name, values in parameters.items()}, len(found)
+        design = space.design(choices, problem.depth)
+        if design not in seen:
+            seen.add(design)
+            resolved = _fitting(problem, design)
+            if resolved is not None and 0 < resolved.n_params <= (max_params or resolved.n_params):
+                found.setdefault(resolved.digest, Candidate(choices, resolved))
+        misses = 0 if len(found) > before else misses + 1
     return sorted(found.values(), key=lambda one: (one.resolved.n_params, one.resolved.digest))
+
+
+def _fitting(problem: ProblemLike, design: Design) -> ResolvedLike | None:
+    """A design on the backbone, or None where two of its slots do not go together."""
+    try:
+        return problem.resolve(design)
+    except DesignError:
+        return None
 
 
 def best_of_bands(sizes: Sequence[int], scores: Sequence[float], *, bands: int, each: int) -> Iterator[int]:
