@@ -7,15 +7,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from utsearch.data.cache import Cache
+from utsearch.data.cache import Cache, Entry
 from utsearch.data.doctor import check_cache
 from utsearch.findings import Finding
+from utsearch.training.prefix import disk_cache
 
 SHAPE = (4, 3, 8, 8)
 
 
 def fill(out: Tensor) -> None:
     out.copy_(torch.arange(out.numel()).reshape(out.shape) % 251)
+
+
+def ones(room: dict[str, Tensor]) -> None:
+    for out in room.values():
+        out.fill_(1)
 
 
 @pytest.fixture
@@ -70,3 +76,20 @@ def test_a_full_cache_and_a_wrong_budget_are_told(cache: Cache, monkeypatch: pyt
     monkeypatch.setenv("UTSEARCH_CACHE_GB", "much")
     (found,) = problems()
     assert "UTSEARCH_CACHE_GB is 'much'" in found.what
+
+
+def test_activations_are_checked_with_their_own_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UTSEARCH_CACHE", str(tmp_path))
+    cache = disk_cache()
+    for key, dtype in (("a", torch.float32), ("b", torch.bfloat16)):
+        cache.get_all({key: Entry((4, 5, 8), dtype)}, ones)
+    (found,) = check_cache(disk_cache, "activations", "computes")
+    assert found.what.startswith("activations: 2 entries")
+    content = bytearray((cache.folder / "b.bf16").read_bytes())
+    content[3] ^= 1
+    (cache.folder / "b.bf16").write_bytes(content)
+    _, damaged = check_cache(disk_cache, "activations", "computes")
+    assert damaged.what.startswith("1 damaged entries, which the next search computes anew")
+    assert damaged.repair is not None
+    damaged.repair.do()
+    assert sorted(path.name for path in cache.folder.glob("[ab].*")) == ["a.f32", "a.json", "a.lock", "b.lock"]

@@ -31,6 +31,7 @@ def doctor(
     from utsearch.environment import check_environment
     from utsearch.search.doctor import check_storage, check_studies
     from utsearch.training.devices import check_devices
+    from utsearch.training.prefix import disk_cache
 
     found: list[Finding] = []
     checks = chain(
@@ -38,6 +39,7 @@ def doctor(
         check_devices(),
         check_storage(storage, studies),
         check_cache(),
+        check_cache(disk_cache, "activations", "computes"),
         check_studies(study, storage, studies),
     )
     for finding in checks:
