@@ -34,6 +34,11 @@ def command(folder: Path, *words: str) -> list[str]:
     return [sys.executable, "-W", "ignore", str(CLI), *words, *common]
 
 
+def files_of(folder: Path) -> dict[str, int]:
+    """Entries of a cache, and which file each is: one that is written again is another."""
+    return {path.name: path.stat().st_ino for path in folder.glob("*.f32")}
+
+
 def finished(folder: Path) -> int:
     if not (folder / "studies" / "mine.db").exists():
         return 0
@@ -47,6 +52,7 @@ def finished(folder: Path) -> int:
 @pytest.mark.timeout(280)
 def test_two_workers_share_a_budget_and_a_third_joins(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(CLI.parent), "OMP_NUM_THREADS": "1"}
+    environment["UTSEARCH_CACHE"] = str(tmp_path / "cache")
     data = images(tmp_path / "data")
     words = command(tmp_path, "search", "--dataset", str(data), "--budget", "10", "--workers", "2")
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
@@ -59,11 +65,14 @@ def test_two_workers_share_a_budget_and_a_third_joins(tmp_path: Path) -> None:
     assert len({t.user_attrs["worker"]["pid"] for t in study.optuna.trials if "worker" in t.user_attrs}) == 2
     assert done.stdout.count(" finished: ") + done.stdout.count(" stopped") >= 10
 
+    filled = files_of(tmp_path / "cache" / "prefix")
+    assert filled, "the search has filled the prefix cache"
     joined = subprocess.run(
-        command(tmp_path, "worker", "--budget", "2"), capture_output=True, text=True, env=environment
+        command(tmp_path, "worker", "--budget", "2", "--pack", "2"), capture_output=True, text=True, env=environment
     )
     assert joined.returncode == 0, joined.stderr
     assert len([r for r in study.records() if r.status in ("finished", "stopped")]) == len(records) + 2
+    assert files_of(tmp_path / "cache" / "prefix").items() >= filled.items(), "what is there is read, not made again"
     assert study.sessions[0]["command"].startswith("cli.py search")
 
 
