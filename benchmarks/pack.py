@@ -4,7 +4,8 @@
     python benchmarks/pack.py --backbone vit_small_patch16_224 --device cuda --packs 1,2,4,8
 
 Each round trains the same random designs with each size of pack, as `search --pack` does: modules of their own, a step
-of each in turn, the next design begins when one ends. What counts is the ratio of designs per second within a round.
+of each in turn, the next design begins when one ends. What counts are ratios within a round: of time on the
+clock, and of processor time, which other work on the machine moves less.
 """
 
 import argparse
@@ -47,10 +48,10 @@ def drawn(space: Space, problem: Problem, n: int) -> list[Design]:
     return [problem.resolve(space.suggest(study.ask(), problem.depth)).design for _ in range(n)]
 
 
-def seconds(problem: Problem, designs: list[Design], size: int) -> float:
-    """Of training all of them, so many at a time."""
+def seconds(problem: Problem, designs: list[Design], size: int) -> tuple[float, float]:
+    """On the clock and of the processor, for training all of them, so many at a time."""
     waiting, running = deque(designs), deque[Iterator[object]]()
-    started = time.perf_counter()
+    started, begun = time.perf_counter(), time.process_time()
     while waiting or running:
         while waiting and len(running) < size:
             running.append(problem.start_beside(waiting.popleft()).ticks())
@@ -62,7 +63,12 @@ def seconds(problem: Problem, designs: list[Design], size: int) -> float:
         running.append(steps)
     if problem.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - begun
+
+
+def against(found: list[tuple[float, float]], first: list[tuple[float, float]], kind: int) -> float:
+    """Median over the rounds of the ratio within a round."""
+    return round(statistics.median(a[kind] / b[kind] for a, b in zip(found, first, strict=True)), 3)
 
 
 def main() -> None:
@@ -73,31 +79,32 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--designs", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--packs", default="1,4", help="sizes, the first one is what the others are compared with")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     space = load_space(asked.space, info())
     problem = problem_of(space, asked.backbone, asked.device)
+    problem = replace(problem, recipe=replace(problem.recipe, epochs=asked.epochs, rungs=(asked.epochs,)))
     designs, sizes = drawn(space, problem, asked.designs), [int(size) for size in asked.packs.split(",")]
     list(problem.start(designs[0]).rungs())  # fills the prefix cache
-    times: dict[int, list[float]] = {size: [] for size in sizes}
+    times: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
     for i in range(asked.rounds):
         for size in sizes[i % len(sizes) :] + sizes[: i % len(sizes)]:
             times[size].append(seconds(problem, designs, size))
-            print(f"round {i + 1}, {size} at once: {times[size][-1]:.1f} s", flush=True)
-    first = times[sizes[0]]
+            wall, own = times[size][-1]
+            print(f"round {i + 1}, {size} at once: {wall:.1f} s, {own:.1f} s of the processor", flush=True)
     result = {
         "command": " ".join(["python", *sys.argv]),
         "versions": {name: version(name) for name in ("utsearch", "torch", "timm")},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {problem.device}",
         "designs": [str(design) for design in designs],
-        "seconds": {size: [round(t, 2) for t in found] for size, found in times.items()},
-        "speed_against_first": {
-            size: round(statistics.median(a / b for a, b in zip(first, found, strict=True)), 3)
-            for size, found in times.items()
-        },
+        "seconds": {size: [round(t, 2) for t, _ in found] for size, found in times.items()},
+        "processor_seconds": {size: [round(t, 2) for _, t in found] for size, found in times.items()},
+        "time_against_first": {size: against(found, times[sizes[0]], 0) for size, found in times.items()},
+        "processor_against_first": {size: against(found, times[sizes[0]], 1) for size, found in times.items()},
     }
-    print(result["speed_against_first"])
+    print(result["time_against_first"], result["processor_against_first"])
     if asked.out:
         write_atomic(asked.out, json.dumps(result, indent=1) + "\n")
 
