@@ -2,6 +2,7 @@
 
     python benchmarks/defaults.py samplers --out benchmarks/results/samplers.json
     python benchmarks/defaults.py stopping --out benchmarks/results/stopping.json
+    python benchmarks/defaults.py promotion --out benchmarks/results/promotion.json
     python benchmarks/defaults.py show      # both as tables
 
 Nothing is trained: every design's runs are in `utsearch.tabular`. Cost is in epochs, which do not depend on what else a
@@ -24,7 +25,9 @@ from references import EpsilonNetRule, NonDominatedRule
 
 from utsearch.files import write_atomic
 from utsearch.search import SAMPLERS, Rule, make_rule
-from utsearch.search.stopping import DEFAULT_RULE, Brackets, ForecastRule, RegretRule
+from utsearch.search.observed import Observed
+from utsearch.search.record import finished
+from utsearch.search.stopping import DEFAULT_RULE, Brackets, Decision, ForecastRule, RegretRule
 from utsearch.stats import interval
 from utsearch.tabular import Replay, Table, open_table, simulate
 from utsearch.tabular.orders import Outcome, judge
@@ -82,6 +85,43 @@ def stopping(table: Table, orders: int, others: int) -> Iterator[dict[str, Any]]
             yield {"baselines": baselines, "designs": 150, "rule": name, "orders": n, **_intervals(found)}
 
 
+class Final:
+    """A rule whose decisions are final: a trial that it stopped it stops again, so that none is promoted."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._stopped: dict[tuple[int, int], Decision] = {}
+
+    def decide(self, own: Observed, others: Sequence[Observed]) -> Decision:
+        """As before, or as the rule says."""
+        key = (own.number, len(own.curve))
+        decision = self._stopped.get(key) or self._rule.decide(own, others)
+        if not decision.go_on:
+            self._stopped[key] = decision
+        return decision
+
+
+def promotion(table: Table, seeds: int, epochs: int) -> Iterator[dict[str, Any]]:
+    """What it gains that stopped trials may go on: hypervolume with it, without it, and the paired difference."""
+    for name in ("forecast", "regret"):
+        pairs, promoted, to_the_end = [], 0, 0
+        for seed in range(seeds):
+            both = []
+            rule = make_rule(name) or DEFAULT_RULE
+            for used in (rule, Final(rule)):
+                traces = simulate(Replay(table, seed=seed, baselines=False), table.space, epochs=epochs, rule=used)
+                went_on = [trace.record for trace in traces if trace.record.resumes is not None]
+                promoted, to_the_end = promoted + len(went_on), to_the_end + len(finished(went_on))
+                both.append(progress(table, traces))
+            pairs.append(both)
+        row: dict[str, Any] = {"rule": name, "seeds": seeds, "budget": epochs}
+        for k in (1, 2, 3, 4):
+            values = [[run.at(epochs * k // 4) if k < 4 else run.hypervolume[-1] for run in both] for both in pairs]
+            row[f"with_{k}"], row[f"without_{k}"] = (interval([v[i] for v in values]) for i in (0, 1))
+            row[f"gain_{k}"] = interval([a - b for a, b in values])
+        yield row | {"promoted": promoted / seeds, "to_the_end": to_the_end / seeds}
+
+
 def _intervals(found: Sequence[Outcome]) -> dict[str, tuple[float, float]]:
     """Mean and half its 95% interval over orders; where half the front is empty an order says nothing of it."""
     columns = {f.name: [getattr(o, f.name) for o in found] for f in fields(Outcome)}
@@ -125,7 +165,7 @@ def _write(path: Path | None, rows: list[dict[str, Any]], table: Table) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("samplers", "stopping", "show"))
+    parser.add_argument("what", choices=("samplers", "stopping", "promotion", "show"))
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind")
     parser.add_argument("--slow", type=int, default=5, help="searches with gp")
     parser.add_argument("--epochs", type=int, default=120, help="budget of a simulated search")
@@ -137,6 +177,7 @@ def main() -> None:
     tasks: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "samplers": lambda: samplers(table, asked.seeds, asked.slow, asked.epochs),
         "stopping": lambda: stopping(table, asked.orders, asked.others),
+        "promotion": lambda: promotion(table, asked.seeds, asked.epochs),
     }
     if asked.what == "show":
         show()

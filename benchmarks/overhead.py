@@ -41,6 +41,7 @@ class Run:
     n_params: int
     digest: str
     cost: Mapping[str, float] = field(default_factory=lambda: {"flops": 1e7, "memory": 1e6, "mergeable": 1.0})
+    notice: str = ""
 
     def rungs(self) -> Iterator[Recorded]:
         end = 0.4 + 0.06 * math.log10(1 + self.n_params) + 0.05 * (int(self.digest[:6], 16) / 16**6 - 0.5)
@@ -70,7 +71,7 @@ class Untrained:
     def resolve(self, design: Design) -> Any:
         return resolve(design, self.backbone)
 
-    def start(self, design: Design, seed: int = 0) -> Run:
+    def start(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> Run:
         resolved = self.resolve(design)
         return Run(resolved.n_params, resolved.digest)
 

@@ -70,6 +70,9 @@ class FakeRun:
     design: Design
     seed: int
     rate: float = 1.0
+    done: int = 0
+    notice: str = ""
+    reached: int = 0
     cost: dict[str, float] = field(default_factory=lambda: {"flops": 1e6, "memory": 1e5})
 
     @property
@@ -89,17 +92,22 @@ class FakeRun:
             raise TrainingFailed("the loss is not a number in epoch 1")
         final = problem.quality(self.design) - 0.1 * abs(math.log2(self.rate) - 1) * (self.rate != 1)
         for index, epoch in enumerate(EPOCHS):
+            if epoch <= self.done:
+                continue
             time.sleep(problem.rung_seconds)
             yield None
             if str(self.design) in problem.interrupting:
                 problem.interrupting.discard(str(self.design))
                 raise KeyboardInterrupt
             top1 = final * (1 - 0.5 * math.exp(-epoch / 2))
-            last = epoch == EPOCHS[-1]
-            yield FakeRung(index, epoch, top1, 0.01, 1 - top1, top1, 0.05, 100.0, 0.1 * epoch, last)
+            last, self.reached = epoch == EPOCHS[-1], epoch
+            problem.epochs.append((str(self.design), epoch))
+            yield FakeRung(index, epoch, top1, 0.01, 1 - top1, top1, 0.05, 100.0, 0.1 * (epoch - self.done), last)
 
     def save(self, path: Path) -> None:
         write_atomic(path, str(self.design))
+        if self.reached < EPOCHS[-1]:
+            write_atomic(path.with_suffix(".resume.safetensors"), str(self.reached))
 
 
 @dataclass
@@ -121,6 +129,7 @@ class FakeProblem:
     n_head: int = 10
     floor: float = 0.4
     started: list[str] = field(default_factory=list)
+    epochs: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def known(self) -> dict[str, Design]:
@@ -141,11 +150,16 @@ class FakeProblem:
         wobble = (hash_text(str(design)) % 1000) / 1000
         return 0.4 + 0.08 * math.log10(1 + n_params) + 0.1 * (wobble - 0.5)
 
-    def start(self, design: Design, seed: int = 0, rate: float = 1.0) -> FakeRun:
-        return FakeRun(self, design, seed, rate)
+    def start(self, design: Design, seed: int = 0, rate: float = 1.0, *, resume: Path | None = None) -> FakeRun:
+        if resume is None:
+            return FakeRun(self, design, seed, rate)
+        left = resume.with_suffix(".resume.safetensors")
+        if not left.exists():
+            return FakeRun(self, design, seed, rate, notice="trained from the start: there is no checkpoint")
+        return FakeRun(self, design, seed, rate, int(left.read_text()))
 
-    def start_beside(self, design: Design, seed: int = 0) -> FakeRun:
-        return self.start(design, seed)
+    def start_beside(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> FakeRun:
+        return self.start(design, seed, resume=resume)
 
     def start_full(self, seed: int = 0, rate: float = 1.0) -> FakeRun:
         return FakeRun(self, Design.parse("ffn:lora(64)"), seed, rate)

@@ -90,13 +90,13 @@ def test_a_signal_at_any_moment_leaves_no_trial_running(tmp_path: Path) -> None:
 
 def test_a_trial_that_others_took_for_dead_does_not_end_its_worker(tmp_path: Path) -> None:
     class Slept(FakeProblem):
-        def start(self, design: Any, seed: int = 0) -> Any:
+        def start(self, design: Any, seed: int = 0, **resume: Any) -> Any:
             if str(design) == "ffn:lora(4)" and str(design) not in self.started:
                 study = open_study("fake", studies_dir=tmp_path).optuna
                 (mine,) = study.get_trials(states=(TrialState.RUNNING,))
                 study._storage.set_trial_state_values(mine._trial_id, state=TrialState.FAIL)
                 give_back(study, mine, "its worker fell silent")
-            return super().start(design, seed)
+            return super().start(design, seed, **resume)
 
     study = run_fake(Slept(), tmp_path, "6")
     same = [r for r in study.records() if r.design == "ffn:lora(4)"]

@@ -83,11 +83,11 @@ def test_ctrl_c_gives_all_running_trials_back(tmp_path: Path) -> None:
     class Slow(FakeProblem):
         signalled = False
 
-        def start_beside(self, design: Design, seed: int = 0) -> FakeRun:
+        def start_beside(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> FakeRun:
             if len(self.started) == 2 and not self.signalled:
                 self.signalled = True
                 os.kill(os.getpid(), signal.SIGINT)
-            return super().start_beside(design, seed)
+            return super().start_beside(design, seed, resume=resume)
 
     with pytest.raises(KeyboardInterrupt):
         searched(tmp_path, Slow(rung_seconds=0.05), "50", pack=3)
@@ -107,7 +107,7 @@ def test_an_error_of_one_gives_the_others_back_and_is_told(tmp_path: Path) -> No
             raise OSError(28, "No space left on device")
 
     class Problem(FakeProblem):
-        def start_beside(self, design: Design, seed: int = 0) -> FakeRun:
+        def start_beside(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> FakeRun:
             return Full(self, design, seed)
 
     with pytest.raises(StudyError, match="No space left on device"):

@@ -70,11 +70,11 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("fault", ["disk full", "data gone"])
 def test_a_fault_of_files_gives_the_trial_back_twice_and_then_fails_it(tmp_path: Path, fault: str) -> None:
     class Broken(FakeProblem):
-        def start(self, design: object, seed: int = 0, rate: float = 1.0) -> object:
+        def start(self, design: object, seed: int = 0, rate: float = 1.0, **resume: object) -> object:
             if str(design) == "ffn:lora(4)":
                 code = errno.ENOSPC if fault == "disk full" else errno.ENOENT
                 raise OSError(code, os.strerror(code), "/data/image.png")
-            return super().start(design, seed, rate)  # type: ignore[arg-type]
+            return super().start(design, seed, rate, **resume)  # type: ignore[arg-type]
 
     for _ in range(3):
         with pytest.raises(StudyError, match=r"cannot use /data/image.png: .*; mend that"):

@@ -135,9 +135,9 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on(tmp_path: Path) -> No
 
 def test_when_everything_fails_the_search_says_so(tmp_path: Path) -> None:
     class Broken(FakeProblem):
-        def start(self, design: Any, seed: int = 0) -> Any:
+        def start(self, design: Any, seed: int = 0, **resume: Any) -> Any:
             self.failing = frozenset({str(design)})
-            return super().start(design, seed)
+            return super().start(design, seed, **resume)
 
     with pytest.raises(StudyError, match="the first 5 trials all failed, the last one because: the loss is not"):
         run_fake(Broken(), tmp_path, "50")

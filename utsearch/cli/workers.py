@@ -55,7 +55,7 @@ def worker_words(study: "Study", limit: "Budget", passed: float, studies: Path, 
     words = ["--study", study.name, "--studies", str(studies.absolute()), "--cache", cache, "--pack", str(pack)]
     if limit.seconds is not None:
         return [*words, "--budget", f"{max(1.0, limit.seconds - passed):.1f}s", "--until", str(10**9)]
-    counted = sum(record.status in ("finished", "stopped") for record in study.records())
+    counted = sum(record.is_new for record in study.records())
     until = counted + (limit.trials or 0)
     return [*words, "--budget", "1000h", "--until", str(until)]
 

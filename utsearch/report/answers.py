@@ -97,7 +97,8 @@ def where(best: Record) -> str:
 
 def _cost(story: Story) -> str:
     trained = [record for record in story.records if record.status in ("finished", "stopped", "failed")]
-    stopped = sum(record.status == "stopped" for record in trained)
+    went_on = {record.resumes for record in trained}
+    stopped = sum(record.status == "stopped" and record.number not in went_on for record in trained)
     total = duration(sum(record.seconds for record in trained))
     hosts = sorted({clean(str(session["host"])) for session in story.sessions if "host" in session})
     where = f" on {', '.join(hosts)}" if hosts else ""

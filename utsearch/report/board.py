@@ -14,8 +14,6 @@ from utsearch.report.units import short_count
 if TYPE_CHECKING:
     from utsearch.search import Record
 
-COUNTED = ("finished", "stopped")  # what uses up a budget of trials
-
 
 @dataclass
 class Running:
@@ -59,7 +57,7 @@ class Board:
         """A trial ended in any way."""
         self.running.pop(record.number, None)
         self.records[record.number] = record
-        self.done += record.status in COUNTED
+        self.done += record.is_new
         self._look()
 
     @property

@@ -49,8 +49,10 @@ def finished(records: Sequence[Record]) -> list[Record]:
 
 
 def drawn(records: Sequence[Record]) -> list[Record]:
-    """The trials with a point of their own: failed ones and repetitions have none, whatever rungs they reached."""
-    return [record for record in records if record.status in ("finished", "stopped") and record.top1 is not None]
+    """The trials with a point of their own: failed ones, repetitions and those that another goes on with have none."""
+    done = [record for record in records if record.status in ("finished", "stopped") and record.top1 is not None]
+    went_on = {record.resumes for record in done}
+    return [record for record in done if record.number not in went_on]
 
 
 def front(records: Sequence[Record]) -> list[Record]:

@@ -69,7 +69,8 @@ def ended(record: Record, board: Board) -> str:
     if record.status == "finished" and record.top1 is not None:
         where = ", on the front" if record.number in board.front else ""
         result = f"{percent(accuracy(record))} ± {percent(error(record))} % val top-1"
-        return f"#{record.number} finished: {result}, {duration(record.seconds)}{where}"
+        before = f", resumes #{record.resumes}" if record.resumes is not None else ""
+        return f"#{record.number} finished: {result}, {duration(record.seconds)}{before}{where}"
     reason = f": {clean(record.reason)}" if record.reason else ""
     if record.status == "stopped" and record.top1 is not None:
         return f"#{record.number} stopped early at epoch {record.epoch} with {percent(accuracy(record))} %{reason}"

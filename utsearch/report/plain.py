@@ -100,6 +100,9 @@ def trial_text(record: Record) -> str:
     ]
     if record.top1 is not None:
         facts.insert(3, ("val top-1", f"{percent(record.top1)} ± {percent(error(record))} % at epoch {record.epoch}"))
+    if record.resumes is not None:
+        before = f"trial #{record.resumes}, after {duration(record.seconds_before)} of training"
+        facts.append(("resumes", before + (f" ({record.notice})" if record.notice else "")))
     facts += [("measured", line) for line in measured(record)]
     lines = [f"trial #{record.number}", *(f"  {name:<11}{clean(value)}" for name, value in facts)]
     if record.rungs:

@@ -192,11 +192,13 @@ def _ended(story: Story) -> str:
     lost = [record for record in story.records if record.status not in ("finished", "running", "waiting")]
     if not lost:
         return ""
+    went_on = {r.resumes: f"; trial {r.number} resumes it" for r in story.records if r.status != "duplicate"}
     tally = Counter((record.status, record.epoch) for record in lost)
     listed = ", ".join(f"{n} {status} at epoch {epoch}" for (status, epoch), n in sorted(tally.items()))
     rows = "".join(
         f"<tr><td class=number>#{record.number}</td><td>{text(record.status)}</td><td class=number>{record.epoch}</td>"
-        f"<td>{text(record.reason or '')}</td><td class=design><code>{text(title(record))}</code></td></tr>"
+        f"<td>{text((record.reason or '') + went_on.get(record.number, ''))}</td>"
+        f"<td class=design><code>{text(title(record))}</code></td></tr>"
         for record in lost[:MOST_ENDED]
     )
     more = f"<p>{len(lost) - MOST_ENDED} more are not listed.</p>" if len(lost) > MOST_ENDED else ""

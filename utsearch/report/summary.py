@@ -82,7 +82,7 @@ def caution(records: Sequence[Record]) -> str:
     """What a claim is worth; empty where nothing is claimed."""
     if not any(pair.beats for pair in comparisons(records)):
         return ""
-    tried = sum(record.status in ("finished", "stopped") and not record.baseline for record in records)
+    tried = sum(record.is_new and not record.baseline for record in records)
     picked = f"picked as the best of {plural(tried, 'new design')}"
     return f"One seed, {picked}, which flatters it: confirm before you believe it."
 

@@ -135,6 +135,8 @@ def hover(record: Record, on_front: bool) -> str:
     rung = f" (rung {len(record.rungs)})" if record.rungs else ""
     stopped = "stopped early at " if record.status == "stopped" else ""
     lines.append(f"{stopped}epoch {record.epoch}{rung}, {duration(record.seconds)}")
+    if record.resumes is not None:
+        lines.append(f"resumes trial {record.resumes}, after {duration(record.seconds_before)} of training")
     lines += measured(record)
     return "<br>".join(lines)
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from utsearch.findings import Finding, Repair
 from utsearch.search.patient import BEAT
 from utsearch.search.queue import end_broken, is_dead, recover
-from utsearch.search.record import Record
+from utsearch.search.record import Record, latest
 from utsearch.search.shelf import names
 from utsearch.search.storage import StudyError, connect, database_errors, shown
 from utsearch.search.study import Study, open_study
@@ -26,7 +26,7 @@ ROUNDS = 5  # round trips whose fastest is told
 SILENT_SECONDS = 60.0
 SLOW_SECONDS = 0.1  # of a round trip: TPE asks for a dozen a trial
 OLD_SECONDS = 3600.0  # a temporary file that nobody has written to for so long is left over
-_WEIGHTS = re.compile(r"trial-(\d{1,9})\.safetensors")
+_WEIGHTS = re.compile(r"trial-(\d{1,9})(\.resume)?\.safetensors")
 
 
 def check_storage(storage_url: str | None, studies_dir: Path) -> Iterator[Finding]:
@@ -216,8 +216,9 @@ def _damaged_weights(study: Study, records: list[Record]) -> Iterator[Finding]:
 
 def _doubles(study: Study, records: list[Record]) -> Iterator[Finding]:
     """Designs trained twice with one seed: wasted time, and harmless."""
-    trained = Counter((r.digest, r.seed) for r in records if r.status in ("finished", "stopped") and r.digest)
+    ended = [r for r in latest(records) if r.status in ("finished", "stopped") and r.digest]
+    trained = Counter((r.digest, r.seed) for r in ended)
     twice = [key for key, times in trained.items() if times > 1]
     if twice:
-        numbers = [r.number for r in records if (r.digest, r.seed) in twice and r.status in ("finished", "stopped")]
+        numbers = [r.number for r in ended if (r.digest, r.seed) in twice]
         yield Finding(f"study {study.name}", f"{_listed(numbers)} of {len(twice)} designs trained twice", "note")

@@ -24,7 +24,7 @@ from utsearch.pareto import Point, Scale, front
 from utsearch.search.features import features_of
 from utsearch.search.observed import Observed, observed
 from utsearch.search.protocol import ProblemLike
-from utsearch.search.record import record_of
+from utsearch.search.record import latest, record_of
 from utsearch.search.surrogate import Array, Surrogate, fit
 from utsearch.space import Space
 
@@ -163,8 +163,9 @@ class _Seen:
     @classmethod
     def of(cls, trials: Sequence[FrozenTrial], depth: int, parameters: set[str]) -> "_Seen":
         """Sort the trials of a study; `parameters` are those of the space."""
-        records = [(record_of(t), t.params) for t in trials]
-        kept = [(r, params) for r, params in records if r.digest and r.status != "duplicate"]
+        params_of = {t.number: t.params for t in trials}
+        records = latest([record_of(t) for t in trials])
+        kept = [(r, params_of[r.number]) for r in records if r.digest and r.status != "duplicate"]
         ended = [(r, params) for r, params in kept if r.status == "finished"]
         best = [ended[i] for i in front([(r.n_params, r.top1 or 0.0) for r, _ in ended])]
         return cls(

@@ -8,6 +8,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from utsearch.search.record import not_resumed
 from utsearch.search.storage import database_errors, quiet
 from utsearch.search.study import DIRECTIONS, Study
 
@@ -29,7 +30,7 @@ def importance(study: Study) -> dict[str, dict[str, float]]:
     arXiv 2304.10255). Trained trials count whose design was sampled; early-stopped ones with the top-1 they had.
     """
     with database_errors(study.url):
-        trials = [trial for trial in study.optuna.get_trials(deepcopy=False) if _counts(trial)]
+        trials = not_resumed([trial for trial in study.optuna.get_trials(deepcopy=False) if _counts(trial)])
     names = set.intersection(*(set(trial.params) for trial in trials)) if trials else set()
     if len(trials) < FEWEST or not names:
         return {}

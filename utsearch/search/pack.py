@@ -92,7 +92,7 @@ class _Pack:
     def _tell(self, event: Event) -> None:
         if isinstance(event, TrialStarted):
             self.taken.add(event.record.number)
-        elif isinstance(event, TrialEnded) and event.record.status not in ("finished", "stopped"):
+        elif isinstance(event, TrialEnded) and not event.record.is_new:
             self.taken.discard(event.record.number)
         if not isinstance(event, SearchEnded):
             self.worker.on_event(event)
@@ -130,8 +130,8 @@ class _Lane(Worker):
 
     pack: _Pack = field(kw_only=True)
 
-    def start(self, design: Design) -> RunLike:
-        return _InTurns(self.pack.problem.start_beside(design, self.seed), self.pack)
+    def start(self, design: Design, resume: Path | None = None) -> RunLike:
+        return _InTurns(self.pack.problem.start_beside(design, self.seed, resume=resume), self.pack)
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,10 @@ class _InTurns:
     @property
     def cost(self) -> Mapping[str, float]:
         return {key: value for key, value in self.run.cost.items() if key != PEAK}
+
+    @property
+    def notice(self) -> str:
+        return self.run.notice
 
     def rungs(self) -> Iterator[RungLike]:
         ticks: Any = self.run.ticks()

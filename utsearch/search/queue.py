@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from utsearch.search.patient import Storage
 from utsearch.search.protocol import ProblemLike
+from utsearch.search.record import RESUMES
 from utsearch.search.samplers import OUTSIDE
 from utsearch.space import Space
 
@@ -21,22 +22,26 @@ TIME_UP = "the time was up"  # reason of a trial that a deadline cut off: it may
 MAX_RETRIES = 2
 QUEUED_AGAIN = "; queued again"  # ends the reason of a trial that is
 SIGNED = 60  # seconds within which a worker signs the trial it took, even on a busy machine
-_PASSED_ON = (GIVEN, OUTSIDE, PRIOR, "baseline")
+PASSED_ON = (GIVEN, OUTSIDE, PRIOR, "baseline")
 
 
 def enqueue_known(study: optuna.Study, problem: ProblemLike, space: Space) -> None:
     """Queue the known designs that the study does not have yet, so that every search carries its own baselines.
 
-    One that the space can express gets its parameters, so that samplers learn from it.
+    One that a deadline cut off goes on. One that the space can express gets its parameters, so that samplers learn
+    from it.
     """
     trials = study.get_trials(deepcopy=False)
     have = {t.user_attrs.get("baseline") for t in trials if t.user_attrs.get("reason") != TIME_UP}
+    cut = {t.user_attrs.get("baseline"): t.number for t in trials if t.user_attrs.get("reason") == TIME_UP}
     for name, design in problem.known.items():
         if name not in have:
             choices = space.choices_of(design, problem.depth)
             attributes: dict[str, Any] = {GIVEN: str(design), "baseline": name}
             if choices is None:
                 attributes[OUTSIDE] = True
+            if name in cut:
+                attributes[RESUMES] = cut[name]
             study.enqueue_trial(choices or {}, user_attrs=attributes)
 
 
@@ -46,7 +51,7 @@ def give_back(study: optuna.Study, trial: FrozenTrial, reason: str) -> bool:
         return False
     if any(t.user_attrs.get(RETRY_OF) == trial.number for t in study.get_trials(deepcopy=False)):
         return True
-    attributes = {key: trial.user_attrs[key] for key in _PASSED_ON if key in trial.user_attrs}
+    attributes = {key: trial.user_attrs[key] for key in (*PASSED_ON, RESUMES) if key in trial.user_attrs}
     retries = int(trial.user_attrs.get("retries", 0)) + 1
     attributes |= {RETRY_OF: trial.number, "retries": retries, "retry_reason": reason}
     study.enqueue_trial(trial.params, user_attrs=attributes)

@@ -1,6 +1,6 @@
 """What a study keeps of a trial, and what happens during a search, as plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 from utsearch import pareto
 from utsearch.search.protocol import RungLike
 
+RESUMES = "resumes"  # user attribute: number of the trial that this one goes on with
 Status = Literal["finished", "stopped", "failed", "duplicate", "infeasible", "running", "waiting"]
 
 
@@ -36,6 +37,9 @@ class Record:
         cost: FLOPs of one image, bytes of a training step, whether it is mergeable (1 or 0), and on CUDA the peak
             memory; empty where it did not end.
         prior: which prior proposed it, or None.
+        resumes: number of the stopped trial that it goes on with, or None; `rungs` has those of that one first.
+        seconds_before: that the trials before it took, which are not in `seconds`.
+        notice: what else is to be told of its training.
     """
 
     number: int
@@ -55,6 +59,14 @@ class Record:
     started: datetime | None
     cost: Mapping[str, float] = field(default_factory=dict)
     prior: str | None = None
+    resumes: int | None = None
+    seconds_before: float = 0.0
+    notice: str | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether a budget of trials counts it: it was trained, and its design was not counted with another before."""
+        return self.status in ("finished", "stopped") and self.resumes is None
 
 
 @dataclass(frozen=True)
@@ -114,14 +126,30 @@ def record_of(trial: FrozenTrial) -> Record:
         epoch=last.get("epoch", 0),
         status=kept.get("status", _ENDED[trial.state]) if done else _ENDED[trial.state],
         baseline=kept.get("baseline"),
-        seconds=last.get("seconds", 0.0),
+        seconds=0.0 if "trial" in last else last.get("seconds", 0.0),
         rungs=rungs,
         reason=kept.get("reason"),
         seed=kept.get("seed", 0),
         started=trial.datetime_start,
         cost=kept.get("cost", {}),
         prior=kept.get("prior"),
+        resumes=kept.get(RESUMES),
+        seconds_before=kept.get("seconds_before", 0.0),
+        notice=kept.get("notice"),
     )
+
+
+def latest(records: Sequence[Record]) -> list[Record]:
+    """Without the trials that another one went on with: no design is counted twice."""
+    gone = {r.resumes for r in records if r.status in ("finished", "stopped", "running") and r.rungs}
+    return [record for record in records if record.number not in gone]
+
+
+def not_resumed(trials: Sequence[FrozenTrial], *also: FrozenTrial) -> list[FrozenTrial]:
+    """`latest` of trials that have not failed; `also` are further ones that may go on with some of them."""
+    told = [t.user_attrs for t in (*trials, *also) if t.user_attrs.get("rungs")]
+    gone = {kept.get(RESUMES) for kept in told if kept.get("status") != "duplicate"}
+    return [trial for trial in trials if trial.number not in gone]
 
 
 def finished(records: list[Record]) -> list[Record]:

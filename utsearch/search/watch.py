@@ -44,7 +44,8 @@ def _tell(before: Record | None, now: Record, on_event: Callable[[Event], None])
     began = before is not None and before.status == "running" and bool(before.design)
     if now.design and now.status != "waiting" and not began:
         on_event(TrialStarted(now))
-    for rung in now.rungs[len(before.rungs) if before is not None else 0 :]:
+    fresh = now.rungs[len(before.rungs) if before is not None else 0 :]
+    for rung in (rung for rung in fresh if "trial" not in rung):  # those of the trial that it goes on with were told
         on_event(RungReached(now.number, SimpleNamespace(**rung, last=False)))
     if now.status not in OPEN:
         on_event(TrialEnded(now))

@@ -4,8 +4,9 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn
 
 import optuna
@@ -18,9 +19,19 @@ from utsearch.search.budget import Budget
 from utsearch.search.claim import rival_of
 from utsearch.search.interrupts import Interrupts
 from utsearch.search.observed import Observed, observed
+from utsearch.search.promotion import begin, known_result, promote, shortfall, with_rung
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
 from utsearch.search.queue import GIVEN, MAX_RETRIES, QUEUED_AGAIN, TIME_UP, give_back, recover
-from utsearch.search.record import Event, RungReached, SearchEnded, TrialEnded, TrialStarted, record_of
+from utsearch.search.record import (
+    RESUMES,
+    Event,
+    RungReached,
+    SearchEnded,
+    TrialEnded,
+    TrialStarted,
+    not_resumed,
+    record_of,
+)
 from utsearch.search.samplers import OUTSIDE
 from utsearch.search.stopping import DEFAULT_RULE, Rule
 from utsearch.search.storage import StudyError, database_errors
@@ -71,9 +82,9 @@ class Worker:
         self.on_event(SearchEnded(reason))
         return reason
 
-    def start(self, design: Design) -> RunLike:
-        """A run that has not trained yet."""
-        return self.problem.start(design, self.seed)
+    def start(self, design: Design, resume: Path | None = None) -> RunLike:
+        """A run that has not trained yet, or goes on with the one whose weights are at a path."""
+        return self.problem.start(design, self.seed, resume=resume)
 
     def _loop(self) -> str:
         begun = self.clock() if self.started is None else self.started
@@ -90,7 +101,7 @@ class Worker:
             repeats = repeats + 1 if status in ("duplicate", "infeasible") else 0
             if repeats >= EXHAUSTED:
                 return f"the last {EXHAUSTED} designs were known already or too large: the space is searched through"
-            if ends["failed"] >= HOPELESS and not ends["finished"] + ends["stopped"]:
+            if ends["failed"] >= HOPELESS and not any(ends[status] for status in (*COUNTED, "resumed")):
                 raise StudyError(f"the first {HOPELESS} trials all failed, the last one because: {why}")
 
     def _enough(self, own: int, seconds: float) -> bool:
@@ -98,7 +109,8 @@ class Worker:
             return self.budget.used_up(own, seconds)
         with database_errors(self.study.url):
             trials = self.study.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
-        counted = sum(t.state is TrialState.RUNNING or t.user_attrs.get("status") in COUNTED for t in trials)
+        new = [t for t in trials if RESUMES not in t.user_attrs]  # one that goes on with another was counted with it
+        counted = sum(t.state is TrialState.RUNNING or t.user_attrs.get("status") in COUNTED for t in new)
         return counted >= self.until or self.budget.late(seconds)
 
     def _one(self, begun: float) -> tuple[str, str | None]:
@@ -111,6 +123,7 @@ class Worker:
 
         with database_errors(self.study.url):
             recover(self.study.optuna)
+            promote(self.study.optuna, self.rule, self.seed, self.observed)
             try:
                 self.study.optuna.optimize(objective, n_trials=1, catch=(TrainingFailed,))
             except (UpdateFinishedTrialError, ValueError):
@@ -118,7 +131,9 @@ class Worker:
                     raise
             record = record_of(self.study.optuna._storage.get_trial(attempts[-1].trial._trial_id))
         self.on_event(TrialEnded(record))
-        return ("lost", record.reason) if attempts[-1].lost else (record.status, record.reason)
+        went_on = record.resumes is not None and record.status in COUNTED
+        status = "lost" if attempts[-1].lost else "resumed" if went_on else record.status
+        return status, record.reason
 
 
 @dataclass
@@ -188,21 +203,11 @@ class _Attempt:
 
     def _known(self, resolved: ResolvedLike) -> FrozenTrial | None:
         """A trial that trained the same design with the same seed; recipe and data are the study's."""
-        return next(
-            (
-                t
-                for t in self._others((TrialState.COMPLETE,))
-                if t.user_attrs.get("digest") == resolved.digest
-                and t.user_attrs.get("seed") == self.worker.seed
-                and t.user_attrs.get("status") in COUNTED
-                and t.user_attrs.get("reason") != TIME_UP
-            ),
-            None,
-        )
+        return known_result(self.trial, self._others((TrialState.COMPLETE,)), resolved.digest, self.worker.seed)
 
     def _repeat(self, known: FrozenTrial) -> tuple[float, float]:
         kept = known.user_attrs
-        self.trial.set_constraint("stopped", _constraint(known) if kept["status"] == "stopped" else 0.0)
+        self.trial.set_constraint("stopped", shortfall(known) if kept["status"] == "stopped" else 0.0)
         self._keep(status="duplicate", rungs=kept["rungs"], reason=f"the same design as trial {known.number}")
         return known.values[0], known.values[1]
 
@@ -227,13 +232,12 @@ class _Attempt:
 
     def _train(self, resolved: ResolvedLike) -> float:
         """Top-1 at the last rung reached."""
-        run = self.worker.start(resolved.design)
-        rungs: list[dict[str, Any]] = []
+        run, rungs = begin(self.trial, resolved.design, self.worker.study, self.worker.start)
         steps = run.rungs()
         try:
             while (rung := self._next(steps)) is not None:
-                rungs.append(_plain(rung))
-                self._keep(rungs=rungs)
+                rungs = with_rung(rungs, _plain(rung))
+                self._keep(rungs=rungs, notice=run.notice or None)
                 self.worker.on_event(RungReached(self.trial.number, rung))
                 if not rung.last and (verdict := self._verdict(resolved, rung)) is not None:
                     self._finish(run, "stopped", *verdict)
@@ -263,7 +267,7 @@ class _Attempt:
         if worker.rule is None or "baseline" in self.trial.user_attrs:
             return None
         own = observed(record_of(self._frozen()), worker.problem.depth)
-        others = self._others((TrialState.COMPLETE, TrialState.RUNNING))
+        others = not_resumed(self._others((TrialState.COMPLETE, TrialState.RUNNING)), self._frozen())
         decision = worker.rule.decide(own, [worker.observed(t) for t in others if _is_own_training(t)])
         return None if decision.go_on else (decision.reason, decision.regret)
 
@@ -290,11 +294,6 @@ class _Attempt:
 def identity() -> dict[str, Any]:
     """Which process works on a trial."""
     return {"host": platform.node(), "pid": os.getpid()}
-
-
-def _constraint(trial: FrozenTrial) -> float:
-    found: Mapping[str, Any] = trial.system_attrs
-    return next((float(v) for k, v in found.items() if k.endswith(":stopped")), 1.0)
 
 
 def _is_own_training(trial: FrozenTrial) -> bool:

@@ -47,6 +47,7 @@ class Replay:
         baselines: whether the known designs of the table are queued first, as in a real search.
         seconds: what the runs that were played took when they were recorded.
         epochs: how many were played.
+        saved: epochs of the runs that were saved, by path.
     """
 
     table: Table
@@ -55,6 +56,7 @@ class Replay:
     baselines: bool = True
     seconds: float = 0.0
     epochs: int = 0
+    saved: dict[Path, int] = field(default_factory=dict)
     n_head: int = field(init=False)
     floor: float = field(init=False)
 
@@ -91,11 +93,14 @@ class Replay:
         entry = self._entry(design)
         return Known(Design.parse(entry.design), entry.digest, entry.n_params)
 
-    def start(self, design: Design, seed: int = 0) -> "Played":
-        """A recorded run of this design; `seed` is the search's and only told apart by this replay's own."""
+    def start(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> "Played":
+        """A recorded run of this design; `seed` is the search's and only told apart by this replay's own.
+
+        One that goes on with a saved run costs only what is left of it.
+        """
         digest = self._entry(design).digest
         drawn = random.Random(f"{self.seed} {digest}").choice(self.table.seeds)
-        return Played(self, self.table.curves[digest, drawn])
+        return Played(self, self.table.curves[digest, drawn], 0 if resume is None else self.saved.get(resume, 0))
 
     def _entry(self, design: Design) -> Entry:
         digest = self.table.texts.get(str(design))
@@ -110,19 +115,27 @@ class Played:
 
     replay: Replay
     curve: Curve
+    done: int = 0  # epochs of a run that this one goes on with
     cost: Mapping[str, float] = field(default_factory=dict)
+    notice: str = ""
+    reached: int = 0
 
     def rungs(self) -> Iterator[Recorded]:
         """The rungs in their order; each adds its seconds and epochs to the replay when it is asked for."""
-        replay, seconds, epochs = self.replay, 0.0, 0
+        replay, before = self.replay, max((e.seconds for e in self.curve if e.epoch <= self.done), default=0.0)
+        seconds, epochs = before, self.done
         ends = [*(e for e in self.curve[:-1] if e.epoch in replay.rungs), self.curve[-1]]
         for index, end in enumerate(ends):
+            if end.epoch <= self.done:
+                continue
             replay.seconds += end.seconds - seconds
             replay.epochs += end.epoch - epochs
             seconds, epochs = end.seconds, end.epoch
+            self.reached = epochs
             error = math.sqrt(end.top1 * (1 - end.top1) / replay.table.n_val)
             measured = (end.top1, error, end.loss, end.balanced, end.ece)
-            yield Recorded(index, end.epoch, *measured, 0.0, end.seconds, end is ends[-1])
+            yield Recorded(index, end.epoch, *measured, 0.0, end.seconds - before, end is ends[-1])
 
     def save(self, path: Path) -> None:
-        """Nothing: the table holds no weights."""
+        """Only how far it came: the table holds no weights."""
+        self.replay.saved[path] = self.reached

@@ -174,9 +174,9 @@ class Problem:
         """
         return self._run(self.backbone, design, seed, rate, resume)
 
-    def start_beside(self, design: Design, seed: int = 0) -> Run:
+    def start_beside(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> Run:
         """`start` on modules of its own, for runs that train in turn, step by step; each learns what it would alone."""
-        return self._run(twin(self.backbone), design, seed, 1.0)
+        return self._run(twin(self.backbone), design, seed, 1.0, resume)
 
     def _run(self, backbone: Backbone, design: Design, seed: int, rate: float, resume: Path | None = None) -> Run:
         recipe = replace(self.recipe, tuner_lr=self.recipe.tuner_lr * rate)
