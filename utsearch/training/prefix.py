@@ -21,6 +21,7 @@ from utsearch.data import normalise
 from utsearch.data.cache import Cache, Entry, in_memory
 from utsearch.errors import UserError
 from utsearch.forms import catalogue
+from utsearch.training.moving import home
 from utsearch.training.replay import Outputs, Place, Prefix, Replay
 from utsearch.training.stepper import autocast
 from utsearch.tuning import Resolved
@@ -29,7 +30,6 @@ FILL_BATCH = 256
 EXACT, HALF = "exact", "bfloat16"
 VERSION = 1  # of what a key on disk stands for
 GIGABYTES = 20.0  # on disk
-DEVICE_SHARE = 0.5  # of the free memory of a GPU that activations may take; the rest stays on the host
 
 
 def first_tuned(resolved: Resolved, backbone: Backbone) -> int:
@@ -103,6 +103,7 @@ class PrefixCache:
         storing: Storing | None = None,
     ) -> None:
         self._backbone, self._bank, self._val, self._budget = backbone, bank, val, budget
+        self._device = next(backbone.model.parameters()).device
         self._precision, self._storing = precision, storing or Storing()
         self._kept: dict[Place, Outputs] = {}
         self._empties = 1
@@ -168,7 +169,7 @@ class PrefixCache:
     def _exact(self, choices: Iterable[Sequence[Place]], probe: Mapping[Place, Tensor], empties: int) -> bool:
         """Whether the network gives the same bits from stored activations at each choice of places."""
         model = self._backbone.model
-        with autocast(self._bank.device, self._precision):
+        with autocast(self._device, self._precision):
             expected = model(self._images(self._bank[0, :2]))
             for places in choices:
                 with Replay(self._backbone, places, empties).installed() as replay:
@@ -196,7 +197,7 @@ class PrefixCache:
         for place, value in like.items():
             stored = self._placed(full[self._key(place)])
             bank = stored[: views * images].unflatten(0, (views, images))
-            self._kept[place] = Outputs(bank, stored[views * images :], value.dtype, _strides(value), self._bank.device)
+            self._kept[place] = Outputs(bank, stored[views * images :], value.dtype, _strides(value), self._device)
 
     def _read(self, entries: Mapping[str, Entry], places: Mapping[str, Place]) -> dict[str, Tensor]:
         def compute(room: dict[str, Tensor]) -> None:
@@ -223,11 +224,8 @@ class PrefixCache:
 
     def _placed(self, stored: Tensor) -> Tensor:
         """On the GPU where there is room, else where it is: on the host, mapped from disk."""
-        device = self._bank.device
-        if device.type != "cuda":
-            return stored
-        free, _ = torch.cuda.mem_get_info(device)
-        return stored.to(device) if stored.nbytes <= DEVICE_SHARE * free else stored
+        device = self._device
+        return stored if device.type != "cuda" else stored.to(home(stored.nbytes, device))
 
     def _key(self, place: Place) -> str:
         """Of everything that decides the values at a place."""
@@ -236,7 +234,7 @@ class PrefixCache:
     @cached_property
     def _origin(self) -> str:
         """Network, pixels of all views and of validation, precision, type, versions and kind of processor."""
-        backbone, device = self._backbone, self._bank.device
+        backbone, device = self._backbone, self._device
         pixels = hashlib.sha256()
         for part in (*self._bank, self._val):
             pixels.update(part.cpu().contiguous().numpy().data)
@@ -270,7 +268,7 @@ class PrefixCache:
             else:
                 hooks.append(model.get_submodule(operations[TRUNK, None].path).register_forward_pre_hook(enter))
         try:
-            with autocast(pixels.device, self._precision):
+            with autocast(self._device, self._precision):
                 model(self._images(pixels))
         finally:
             for hook in hooks:
@@ -278,7 +276,7 @@ class PrefixCache:
         return found
 
     def _images(self, pixels: Tensor) -> Tensor:
-        return normalise(pixels, self._backbone.mean, self._backbone.std)
+        return normalise(pixels.to(self._device), self._backbone.mean, self._backbone.std)
 
 
 def _strides(activations: Tensor) -> torch.memory_format:

@@ -18,11 +18,12 @@ from utsearch.forms import catalogue
 from utsearch.training.device import choose_device, place
 from utsearch.training.head import logistic_heads, ridge_head
 from utsearch.training.metrics import measure
+from utsearch.training.moving import home
 from utsearch.training.prefix import EXACT, PrefixCache, Storing, first_tuned
 from utsearch.training.recipe import Recipe
 from utsearch.training.source import Material, features, source_of
 from utsearch.training.stepper import precision_of
-from utsearch.training.train import Run, on_device
+from utsearch.training.train import Run, centred
 from utsearch.training.twin import twin
 from utsearch.tuning import Resolved, known, resolve
 
@@ -119,17 +120,19 @@ class Problem:
 
     @cached_property
     def material(self) -> Material:
-        """The images that every trial reads, on the device."""
+        """The images that every trial reads: views and validation on the device if they fit, else on the host."""
         dataset, recipe = self.dataset, self.recipe
+        images = recipe.views * len(dataset.train) + len(dataset.val)
+        lies = home(images * 3 * dataset.preprocessing.crop**2, self.device)
         bank = view_bank(
             dataset.train,
             dataset.preprocessing,
             views=recipe.views,
             seed=self.seed,
             augmentation=recipe.augmentation,
-            device=self.device,
+            device=lies,
         )
-        val = on_device(dataset.val, dataset.preprocessing, self.device)
+        val = centred(dataset.val, dataset.preprocessing, lies, self.device)
         return Material(bank, dataset.train.labels.to(self.device), val)
 
     @cached_property

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from utsearch.backbones import TRUNK, Backbone
+from utsearch.training.moving import rows
 
 # A place of the trunk: 0 is what its first block reads, p > 0 what block p - 1 gives.
 Place = int
@@ -39,23 +40,15 @@ class Outputs:
 
     def batch(self, view: int, chosen: Tensor) -> Tensor:
         """Of some training images, as the network gave them."""
-        return self._restore(self._rows(self.bank[view], chosen))
+        return self._restore(rows(self.bank[view], chosen, self.device))
 
     def validation(self, chosen: Tensor) -> Tensor:
         """Of some validation images."""
-        return self._restore(self._rows(self.val, chosen))
+        return self._restore(rows(self.val, chosen, self.device))
 
-    def _rows(self, stored: Tensor, chosen: Tensor) -> Tensor:
-        """Some rows on the device."""
-        if stored.device == self.device:
-            return stored[chosen.to(self.device, non_blocking=True)]
-        rows = torch.empty((len(chosen), *stored.shape[1:]), dtype=stored.dtype, pin_memory=True)
-        torch.index_select(stored, 0, chosen.cpu(), out=rows)
-        return rows.to(self.device, non_blocking=True)
-
-    def _restore(self, rows: Tensor) -> Tensor:
-        rows = rows.to(self.dtype)
-        return rows.permute(0, 3, 1, 2) if self.strides is torch.channels_last else rows
+    def _restore(self, stored: Tensor) -> Tensor:
+        given = stored.to(self.dtype)
+        return given.permute(0, 3, 1, 2) if self.strides is torch.channels_last else given
 
 
 @dataclass(frozen=True)

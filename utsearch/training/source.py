@@ -10,6 +10,7 @@ from torch import Tensor
 
 from utsearch.backbones import Backbone
 from utsearch.data import Split, normalise
+from utsearch.training.moving import rows
 from utsearch.training.replay import Prefix, Replay
 
 EVALUATION_BATCH = 256
@@ -17,17 +18,22 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Material:
-    """What every trial of a study trains and is validated on, on one device.
+    """What every trial of a study trains and is validated on.
 
     Attributes:
-        bank: uint8, (views, images, 3, crop, crop).
-        labels: int64, (images,).
-        val: centre-cropped validation images.
+        bank: uint8, (views, images, 3, crop, crop), on the device that computes or, where it has no room, on the CPU.
+        labels: int64, (images,), on the device.
+        val: centre-cropped validation images, where the bank is; their labels are on the device.
     """
 
     bank: Tensor
     labels: Tensor
     val: Split
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything is computed."""
+        return self.labels.device
 
 
 class Source(Protocol):
@@ -50,13 +56,15 @@ class Images:
     def batch(self, epoch: int, chosen: Tensor) -> Tensor:
         """(images, 3, crop, crop)."""
         bank = self.material.bank
-        rows = chosen.to(bank.device, non_blocking=True)
-        return normalise(bank[epoch % len(bank), rows], self.backbone.mean, self.backbone.std)
+        pixels = rows(bank[epoch % len(bank)], chosen, self.material.device)
+        return normalise(pixels, self.backbone.mean, self.backbone.std)
 
     def val(self, chosen: Tensor | None = None) -> Iterator[Tensor]:
         """(images, 3, crop, crop) each."""
         stored = self.material.val.pixels
-        for pixels in (stored if chosen is None else stored[chosen]).split(EVALUATION_BATCH):
+        numbers = torch.arange(len(stored)) if chosen is None else chosen
+        for part in numbers.split(EVALUATION_BATCH):
+            pixels = rows(stored, part, self.material.device)
             yield normalise(pixels, self.backbone.mean, self.backbone.std)
 
 

@@ -80,7 +80,7 @@ class Run:
     ) -> None:
         self._backbone, self._design, self._material, self._head = backbone, design, material, head
         self._recipe, self._seed, self._prefix, self._compiler = recipe, seed, prefix, compiler
-        self._precision = precision_of(recipe, material.bank.device)
+        self._precision = precision_of(recipe, material.device)
         self._resume, self.notice = resume, ""
         self._left: Checkpoint | None = None
         self._state: dict[str, Tensor] = {}
@@ -116,9 +116,9 @@ class Run:
                 return
             except (MemoryError, RuntimeError) as error:
                 self._refuse(error)
-            if self._material.bank.device.type == "cuda":
+            if self._material.device.type == "cuda":
                 torch.cuda.empty_cache()  # of the failed attempt, in pieces that may not fit
-        raise TrainingFailed(f"out of memory on {self._material.bank.device}, also with half the micro-batch")
+        raise TrainingFailed(f"out of memory on {self._material.device}, also with half the micro-batch")
 
     def _refuse(self, error: MemoryError | RuntimeError) -> None:
         """Pass on what is not for want of memory."""
@@ -163,13 +163,13 @@ class Run:
         `training_bytes`), `mergeable` (1 or 0), on CUDA `peak_memory` in bytes of the allocator, and `micro_batch`
         images where a whole batch did not fit.
         """
-        device = self._material.bank.device
+        device = self._material.device
         peak = {"peak_memory": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {}
         halved = {"micro_batch": self._micro} if self._micro < self._recipe.batch_size else {}
         return {**self._cost, **peak, **halved} if self._cost else {}
 
     def _train(self) -> Generator[Rung | None]:
-        started, device = time.perf_counter(), self._material.bank.device
+        started, device = time.perf_counter(), self._material.device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with self._model() as model:
@@ -233,8 +233,9 @@ class Run:
         """From images, also where the trial runs on stored activations: what the design costs wherever it is used."""
         material = self._material
         batch = slice(self._recipe.batch_size)
-        with own_randomness(material.bank.device, self._seed, 0):
-            images = normalise(material.bank[0, batch], self._backbone.mean, self._backbone.std)
+        with own_randomness(material.device, self._seed, 0):
+            pixels = material.bank[0, batch].to(material.device)
+            images = normalise(pixels, self._backbone.mean, self._backbone.std)
             return cost_of(stepper, images, material.labels[batch])
 
     def _epoch(self, stepper: Stepper, source: Source, epoch: int) -> Iterator[None]:
@@ -312,7 +313,7 @@ def evaluate(model: Classifier, source: Source, labels: Tensor, precision: torch
     return measure(torch.cat(logits).float(), labels)
 
 
-def on_device(split: Split, preprocessing: Preprocessing, device: torch.device) -> Split:
-    """The centre crops of a split, on a device."""
+def centred(split: Split, preprocessing: Preprocessing, home: torch.device, device: torch.device) -> Split:
+    """The centre crops of a split where images lie, their labels on the device."""
     pixels = centre_crop(split.pixels, preprocessing.crop).contiguous()
-    return replace(split, pixels=pixels.to(device), labels=split.labels.to(device))
+    return replace(split, pixels=pixels.to(home), labels=split.labels.to(device))
