@@ -278,3 +278,10 @@ def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert "heavy: []" in done.stdout
     assert not command or "Example: python cli.py" in " ".join(done.stdout.split())
+
+
+def test_a_budget_spent_before_the_first_trial_says_so(run: Run, tmp_path: Path) -> None:
+    folder = str(images(tmp_path / "data"))
+    code, out, _ = run("search", "--dataset", folder, "--budget", "0.01s", "--study", "short", "--device", "cpu")
+    assert code == 0
+    assert re.search(r"no trial has ended: reading and preparing took \d+ s; give a larger --budget", out)

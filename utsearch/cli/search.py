@@ -167,12 +167,20 @@ def search(
         words = worker_words(opened, limit, time.monotonic() - started, studies, "0" if uncached else cache, pack)
         shares = share(words, workers, device, threads, engine.cpus)
         run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])
+    prepared, before = time.monotonic() - started, _counted(opened)
     reason = _run(opened, run, limit, started)
     said = reason or "interrupted; the running trial is queued again, and the same command goes on"
+    if reason and _counted(opened) == before:
+        said = f"{reason}, and no trial has ended: reading and preparing took {prepared:.0f} s; give a larger --budget"
     print(f"\n{said[0].upper()}{said[1:]}.")
     print_result(opened)
     if reason is None:
         raise typer.Exit(130)
+
+
+def _counted(opened: "Study") -> int:
+    """Trials that count against a budget."""
+    return sum(record.status in ("finished", "stopped") for record in opened.records())
 
 
 def _run(opened: "Study", run: "Callable[..., str]", limit: "Budget", started: float) -> str | None:
