@@ -133,7 +133,7 @@ def _design(cells: list[Cell]) -> Design:
         ("mha:adapter(8, act=relu, ct=relu)", "ct=", "no option 'ct'"),
         ("mha:adapter(8, scale=0)", "adapter", "never learns"),
         ("mha:lora(8, alpha=0.0)", "lora", "never learns"),
-        (f"mha:lora(8, alpha={10**400})", "alpha=", "too large"),
+        (f"mha:lora(8, alpha={10**400})", str(10**400), "at most 18 digits"),
         ("block:adapter(8, insert=parallel, read=pre)", "adapter", "no norm feeds the block of block 0"),
     ],
 )

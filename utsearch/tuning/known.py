@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from utsearch.backbones import Backbone
-from utsearch.design import Design, DesignError
+from utsearch.design import MOST_RANK, Design, DesignError
 from utsearch.tuning.resolve import count, resolve
 
 STEP = 4  # among so many ranks in a row there is one that suits every form
@@ -67,7 +67,7 @@ def _largest(design: Design, backbone: Backbone, limit: int) -> Design | None:
     """The design at the largest rank within the limit, all its ranked slots at one rank; None if none fits."""
     if not any(slot.rank for slot in design.slots):
         return _within(design, backbone, limit)
-    best, low, high = None, 1, max(1, limit)
+    best, low, high = None, 1, min(max(1, limit), MOST_RANK)
     while low <= high:
         middle = (low + high) // 2
         below = range(middle, max(0, middle - STEP), -1)  # not every rank suits every form: some want it even
