@@ -17,7 +17,7 @@ from utsearch.errors import UserError
 
 @pytest.mark.filterwarnings("ignore")  # Pillow and scipy warn of what they find
 @pytest.mark.parametrize("name", MAKERS)
-def test_broken_input_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+def test_broken_input_is_read_or_refused_and_raises_nothing_else(name: str, tmp_path: Path) -> None:
     target = MAKERS[name].make(tmp_path)
 
     @given(st.integers(0, 2**32))
