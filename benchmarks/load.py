@@ -25,6 +25,7 @@ from typing import Any
 from utsearch.design import Design, FormInfo
 from utsearch.files import write_atomic
 from utsearch.search import Budget, Record, Study, make_rule, open_study, prepare, search
+from utsearch.search.record import latest
 from utsearch.search.storage import shown
 from utsearch.space import Space, load_space
 from utsearch.tabular import open_table
@@ -60,18 +61,22 @@ class Slept:
 
     curve: Curve
     seconds: float
+    done: int = 0  # rungs of the run that it goes on with
+    notice: str = ""
     cost: Mapping[str, float] = field(default_factory=dict)
 
     def rungs(self) -> Iterator[Recorded]:
         """Each takes its share of the seconds."""
         ends = [*(e for e in self.curve[:-1] if e.epoch in RUNG_EPOCHS), self.curve[-1]]
-        for index, end in enumerate(ends):
+        for index, end in enumerate(ends[self.done :], start=self.done):
             time.sleep(self.seconds / len(ends))
             measured = (end.top1, 0.005, end.loss, end.balanced, end.ece)
+            self.done = index + 1
             yield Recorded(index, end.epoch, *measured, 0.0, end.seconds, end is ends[-1])
 
     def save(self, path: Path) -> None:
-        """Nothing: no weights were trained."""
+        """How far it came: no weights were trained."""
+        write_atomic(path, str(self.done))
 
 
 @dataclass
@@ -97,9 +102,10 @@ class Simulated:
         size = sum(100 * (s.rank or 1) * len(s.blocks.resolve(self.depth)) for s in design.slots)
         return Known(design, f"{zlib.crc32(str(design).encode()):08x}{zlib.adler32(str(design).encode()):08x}", size)
 
-    def start(self, design: Design, seed: int = 0) -> Slept:
-        """One of the recorded curves."""
-        return Slept(self.curves[zlib.crc32(str(design).encode()) % len(self.curves)], self.seconds)
+    def start(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> Slept:
+        """One of the recorded curves, from the rung after the one where a stopped run was left."""
+        curve = self.curves[zlib.crc32(str(design).encode()) % len(self.curves)]
+        return Slept(curve, self.seconds, 0 if resume is None else int(resume.read_text()))
 
 
 def simulated(seconds: float, folder: Path) -> tuple[Simulated, Space]:
@@ -132,7 +138,7 @@ def start(arguments: argparse.Namespace, study: str, until: int, stream: int) ->
 
 def problems(records: list[Record], until: int, workers: int) -> list[str]:
     """What is lost, doubled or stuck."""
-    counted = [r for r in records if r.status in ("finished", "stopped")]
+    counted = [r for r in latest(records) if r.status in ("finished", "stopped")]
     found = [f"{d} was trained {n} times" for d, n in Counter(r.digest for r in counted).items() if n > 1]
     found += [f"trial {r.number} is {r.status}" for r in records if r.status in ("running", "waiting")]
     found += [f"trial {r.number} has no result" for r in counted if r.top1 is None]
