@@ -156,7 +156,7 @@ def measure(arguments: argparse.Namespace, trials: int, workers: int) -> dict[st
     told = [json.loads(process.communicate()[0]) for process in processes]
     assert not any(one["torch"] for one in told), "a simulated worker needs no torch"
     records = study.records()
-    result = {"workers": workers, "trials": trials, **rate(study), **pages(study, arguments)}
+    result = {"study": name, "workers": workers, "trials": trials, **rate(study), **pages(study, arguments)}
     cpu = sum(one["cpu"] for one in told)
     return {**result, "cpu_ms_per_trial": round(1000 * cpu / trials, 1), "problems": problems(records, trials, workers)}
 
