@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +66,7 @@ def write_export(folder: Path, card: Card, weights: Path, picture: bytes | None 
         raise ExportError(f"the trial's weights {weights} are missing; run `search` on the machine that keeps them")
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CARD).is_file())):
         raise ExportError(f"{folder} exists and is no export of utsearch; choose another --out")
+    new = not (folder / CARD).is_file()
     try:
         write_atomic(folder / WEIGHTS, weights.read_bytes())
         write_atomic(folder / CARD, card.model_dump_json(indent=2) + "\n")
@@ -72,7 +74,17 @@ def write_export(folder: Path, card: Card, weights: Path, picture: bytes | None 
             write_atomic(folder / PICTURE, picture)
         write_atomic(folder / README, model_card(folder.resolve().name, card, with_picture=picture is not None))
     except OSError as error:
+        if new:
+            _remove(folder)
         raise ExportError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def _remove(folder: Path) -> None:
+    """Half an export: the next try would take it for something else."""
+    for name in (WEIGHTS, CARD, PICTURE, README):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it was not made, or it was there and holds something else
+        folder.rmdir()
 
 
 def load(folder: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> Loaded:

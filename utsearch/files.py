@@ -17,10 +17,25 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
+        rename_durably(Path(temporary), path)
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a full disk names none, a failed rename the temporary one
         raise
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Rename a file or folder that is written out, and write out the rename: it outlasts a loss of power."""
+    os.replace(source, target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such thing
+            raise
+    finally:
+        os.close(folder)
 
 
 def read_within(path: Path, most: int) -> bytes:

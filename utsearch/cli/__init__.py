@@ -1,5 +1,6 @@
 """The command line. Every command imports what it needs when it runs, so that --help answers at once."""
 
+import errno
 import sys
 
 import typer
@@ -38,6 +39,7 @@ COMMANDS = (
     *(pareto, report, studies, show, compare, dashboard),
     *(designs, spaces, doctor, proxy),
 )
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # of whatever a command writes
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(data)
@@ -53,3 +55,8 @@ def main() -> None:
     except BrokenPipeError:  # `cli.py pareto | head`
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        print(f"error: cannot write {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)

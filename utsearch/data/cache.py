@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from utsearch.data.dataset import DataError
-from utsearch.files import write_atomic
+from utsearch.files import rename_durably, write_atomic
 
 VERSION = 1  # of what a key stands for; a change of decoding raises it
 BUDGET_GB = 20.0
@@ -153,7 +153,7 @@ class Cache:
         checksums = [_crc(item) for item in mapped]
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(part, self._path(key, entry))
+        rename_durably(part, self._path(key, entry))
         write_atomic(self.folder / f"{key}.json", json.dumps({"shape": list(entry.shape), "crc32": checksums}))
 
     def _path(self, key: str, entry: Entry) -> Path:

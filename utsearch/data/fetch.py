@@ -14,6 +14,7 @@ from typing import Any
 
 from utsearch.data.dataset import DataError, Progress
 from utsearch.data.reader import Archive, Reader
+from utsearch.files import rename_durably
 
 CHUNK = 2**20
 TIMEOUT = 60  # seconds without a byte
@@ -96,7 +97,7 @@ def download(url: str, target: Path, md5: str, progress: Progress | None = None)
     if (found := _md5(part)) != md5:
         part.unlink()
         raise DataError(f"{url} has MD5 {found}, expected {md5}; the file was removed: try again, or get it by hand")
-    os.replace(part, target)
+    rename_durably(part, target)
 
 
 def _receive(answer: Any, part: Path, have: int, report: Callable[[int, int], None]) -> None:
@@ -107,6 +108,8 @@ def _receive(answer: Any, part: Path, have: int, report: Callable[[int, int], No
             file.write(chunk)
             have += len(chunk)
             report(have, expected)
+        file.flush()
+        os.fsync(file.fileno())
     if expected and have < expected:
         raise OSError(f"the connection ended after {have:,} of {expected:,} bytes")
 
@@ -137,8 +140,9 @@ def unpack(archive: Path, folder: Path) -> None:
                 tar.extractall(temporary, filter="data")
         except (tarfile.TarError, EOFError) as error:
             raise DataError(f"cannot unpack {archive}: {error}; remove it and try again") from error
+        os.sync()  # thousands of files at once; none is seen in its place before it is written out
         for entry in sorted(Path(temporary).iterdir()):
             place = folder / entry.name
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
-            os.replace(entry, place)
+            rename_durably(entry, place)

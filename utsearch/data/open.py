@@ -1,5 +1,6 @@
 """Open a data set by name or path."""
 
+import sys
 from dataclasses import replace
 
 from utsearch.data import mini
@@ -47,7 +48,8 @@ def open_dataset(
     listing = restrict(complete(read(name), seed=seed), subset)
     chosen = preprocessing or default_preprocessing(img_size)
     print_ = fingerprint(listing)
-    decode = Decoder(listing.source, chosen, print_, Cache.default(), progress, decoders)
+    cache = replace(Cache.default(), on_failure=_not_kept)
+    decode = Decoder(listing.source, chosen, print_, cache, progress, decoders)
     train, val = _decoded(decode, listing)
     return Dataset(
         name=name if ":" in name else listing.where,
@@ -61,6 +63,10 @@ def open_dataset(
         check_test=lambda shown: replace(decode, progress=shown).check(listing.splits["test"], "test"),
         subset=subset.describe(),
     )
+
+
+def _not_kept(reason: str) -> None:
+    print(f"decoded images stay in memory: {reason}", file=sys.stderr, flush=True)
 
 
 def _decoded(decode: Decoder, listing: Listing) -> list[Split]:
