@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,7 +80,7 @@ def test_evaluate_after_a_search_and_train_again_from_an_export(run: Run, tmp_pa
     assert Path("first/tuner.safetensors").read_bytes()[-500:] == Path("second/tuner.safetensors").read_bytes()[-500:]
     code, out, err = run("train", "--design", "ffn:adapter(2)@last/2", "--dataset", folder, "--device", "cpu")
     assert (code, err) == (0, "")
-    assert re.search(r"epoch 5: .* % val top-1, loss .* images/s", out)
+    assert re.search(r"epoch 5: .* % val top-1 \(balanced .* %\), loss .*, ECE .* %, .* images/s", out)
 
 
 @pytest.mark.timeout(280)
@@ -131,8 +132,11 @@ def test_from_a_subset_at_another_size_and_pooling_to_the_whole_set(run: Run, tm
     options = ["--shots", "4", "--img-size", "32", "--pool", "avg", "--recipe", "jitter=0.2, flip=false, epochs=2"]
     code, out, err = run("search", "--dataset", folder, "--budget", "5", "--study", "sub", "--device", "cpu", *options)
     assert (code, err) == (0, "")
-    assert run("evaluate", "--study", "sub", "--seeds", "1", "--no-front", "--no-bounds")[0] == 0
-    code, out, err = run("evaluate", "--study", "sub", "--seeds", "1", "--no-front", "--no-bounds", "--full", "--json")
+    shutil.copytree("studies", "again")
+    words = ["evaluate", "--study", "sub", "--seeds", "1", "--no-front", "--no-bounds", "--json"]
+    once, twice = (json.loads(run(*words, "--studies", place)[1])["results"] for place in ("studies", "again"))
+    assert [row["runs"] for row in once] == [row["runs"] for row in twice]  # to the last bit
+    code, out, err = run(*words, "--full")
     found = json.loads(out)
     assert all(row["runs"] for row in found["results"])
     assert found["rank_correlation"] is None or -1 <= found["rank_correlation"]["rho"] <= 1
@@ -207,6 +211,7 @@ MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "protocol": (["search", "--protocol", "vtp"], r"no protocol 'vtp'; there are vpt, timm"),
     "subset": (["search", "--shots", "3", "--fraction", "0.5"], r"takes shots or a fraction, not both"),
     "reader": (["data", "check", "cup", "--root", "."], r"no reader 'cup'; did you mean cub\?"),
+    "set's place": (["data", "check", "cub"], r"where is CUB-200-2011\? write cub:ROOT"),
     "fetch": (["data", "fetch", "cars", "--root", "."], r"cannot be downloaded for you: .*Kaggle"),
     "device": (["search", "--device", "banana"], r"no device 'banana'"),
     "study": (["pareto", "--study", "nothing"], r"no study 'nothing'"),

@@ -51,7 +51,7 @@ def test_a_broken_image_ends_a_search_with_the_way_on(run: Run, tmp_path: Path) 
     assert "set/jay/3.png" in err
     assert "--readable GOOD.csv" in err
     assert not Path("studies").exists()
-    code, _, err = run("data", "check", "folder", "--root", "set", "--readable", "good.csv")
+    code, _, err = run("data", "check", "set", "--readable", "good.csv")
     assert code == 1
     assert err == "wrote good.csv: 15 readable images; use --dataset list:good.csv\n"
     code, _, err = run("search", "--dataset", "list:good.csv", "--budget", "1", "--device", "cpu")

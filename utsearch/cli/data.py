@@ -60,8 +60,8 @@ def list_(as_json: AsJson = False) -> None:
 
 @data.command("check")
 def check_(
-    name: ReaderName,
-    root: Annotated[str, typer.Option(help="Where the set is.")],
+    name: Annotated[str, typer.Argument(help="As --dataset takes it: a folder or NAME:ROOT; or NAME with --root.")],
+    root: Annotated[str | None, typer.Option(help="Where the set is, if NAME does not say it.")] = None,
     readable: Annotated[
         Path | None, typer.Option(help="Write the readable images to this CSV, to be used as --dataset list:CSV.")
     ] = None,
@@ -73,15 +73,18 @@ def check_(
     """
     from utsearch.cli.progress import bar
     from utsearch.data.check import check, write_readable
-    from utsearch.data.readers import reader
+    from utsearch.data.readers import placed, reader
 
     head, colon, rest = name.partition(":")
-    where = f"{rest}:{root}" if colon else root
+    if root is None:
+        chosen, where = placed(name)
+    else:
+        chosen, where = reader(head), f"{rest}:{root}" if colon else root
     with bar() as progress:
-        found = check(reader(head), where, progress)
+        found = check(chosen, where, progress)
     print(json.dumps(found.to_dict(), indent=2) if as_json else _text(found))
     if readable is not None:
-        n = write_readable(reader(head), where, found, readable)
+        n = write_readable(chosen, where, found, readable)
         print(f"wrote {readable}: {n:,} readable images; use --dataset list:{readable}", file=sys.stderr)
     if not found.good:
         raise typer.Exit(1)

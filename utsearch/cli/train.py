@@ -130,8 +130,9 @@ def _train(problem: "Problem", design: "Design", seed: int, out: Path | None, un
     run = problem.start(resolved.design, seed)
     for rung in run.rungs():
         print(
-            f"epoch {rung.epoch}: {100 * rung.top1:.1f} ± {100 * rung.standard_error:.1f} % val top-1, "
-            f"loss {rung.loss:.3f}, {rung.images_per_second:.0f} images/s, {rung.seconds:.0f} s",
+            f"epoch {rung.epoch}: {100 * rung.top1:.1f} ± {100 * rung.standard_error:.1f} % val top-1 "
+            f"(balanced {100 * rung.balanced:.1f} %), loss {rung.loss:.3f}, ECE {100 * rung.ece:.1f} %, "
+            f"{rung.images_per_second:.0f} images/s, {rung.seconds:.0f} s",
             flush=True,
         )
         if rung.epoch == until:

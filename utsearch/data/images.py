@@ -10,7 +10,7 @@ from utsearch.data.listing import Source
 from utsearch.data.transform import fit
 
 SHOWN = 5  # of many unreadable files in a message
-WAY_ON = "python cli.py data check NAME --root ROOT --readable GOOD.csv, then --dataset list:GOOD.csv"
+WAY_ON = "python cli.py data check DATASET --readable GOOD.csv, then --dataset list:GOOD.csv"
 BROKEN = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 

@@ -33,12 +33,24 @@ def read(name: str) -> Listing:
     """List the set called `NAME:ROOT`, or a plain folder.
 
     Raises:
-        DataError: no such reader or folder, a wrong layout, or a folder whose layout has a reader of its own.
+        DataError: what `placed` raises, or a wrong layout.
+    """
+    found, where = placed(name)
+    return found.read(where)
+
+
+def placed(name: str) -> tuple[Reader, str]:
+    """The reader of the set called `NAME:ROOT`, or a plain folder, and where the set is.
+
+    Raises:
+        DataError: no such reader or folder, or a folder whose layout has a reader of its own.
     """
     head, colon, where = name.partition(":")
     if colon and head in readers():
-        return reader(head).read(where)
+        return reader(head), where
     path = Path(name).expanduser()
+    if name in readers() and not path.is_dir():
+        raise DataError(f"where is {readers()[name].title}? write {name}:ROOT")
     if not path.is_dir():
         raise DataError(
             f"no data set or folder {name!r}; there are {', '.join(procedural.NAMES)}, NAME:ROOT with NAME "
@@ -48,4 +60,4 @@ def read(name: str) -> Listing:
     for other in readers().values():
         if other.marker and all(any(path.glob(pattern)) for pattern in other.marker):
             raise DataError(f"{name} has the layout of {other.title}; write {other.name}:{name} to read it as such")
-    return reader("folder").read(name)
+    return reader("folder"), name
