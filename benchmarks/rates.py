@@ -3,10 +3,12 @@
     python benchmarks/rates.py                              # what is missing in the result file; it may be stopped
     python benchmarks/rates.py --forms lora ssf --seeds 0 1
     python benchmarks/rates.py --show                       # the table of docs/recipe.md
+    python benchmarks/rates.py --dataset mini-cars          # whether the rule holds there; --show --dataset mini-cars
 
 Every number is validation top-1 on mini-birds after the search's own recipe. From ×1 the rate is doubled as long as
 that helps, then halved likewise, so a row ends one step past its best on both sides. Factors multiply the recipe's
-tuner rate, whatever rate the form has now, so that a second measurement does not depend on the first.
+tuner rate, whatever rate the form has now, so that a second measurement does not depend on the first. On another set
+than mini-birds only half, one and two times each form's present rate are tried, on a part of it.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from typing import Any
 
 import torch
 
+from utsearch.data import Subset
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed
 from utsearch.files import write_atomic
@@ -30,6 +33,8 @@ from utsearch.training import Problem, open_problem
 
 STEPS = (2.0, 0.5)
 LIMITS = (1 / 64, 64.0)
+HOME = "mini-birds"
+PART, PART_SIZE = Subset(classes=20, shots=50), 48  # of other sets: images of a class, pixels
 CACHE = 4_000_000_000  # bytes; it changes no result, and runs of bypass and ladder take a tenth of the time
 DESIGNS = {
     "adapter": ("ffn:adapter(2)", "block:adapter(8, insert=parallel)", "mha|ffn:adapter(8)"),
@@ -53,22 +58,33 @@ DESIGNS = {
 }
 
 
-def accuracy(problem: Problem, text: str, factor: float, seed: int) -> float:
-    """Top-1 of a design whose forms all learn at `factor` times the recipe's rate; 0 where training diverges."""
-    design = Design.parse(text)
+def rate_of(design: Design) -> float:
+    """The factor of its forms' present rate."""
     own = {catalogue()[slot.form].rate_of(dict(slot.options)) for slot in design.slots}
     if len(own) > 1:
-        raise ValueError(f"{text} mixes forms of different rates")
+        raise ValueError(f"{design} mixes forms of different rates")
+    return own.pop()
+
+
+def accuracy(problem: Problem, design: Design, factor: float, seed: int) -> float:
+    """Top-1 of a design whose forms all learn at `factor` times the recipe's rate; 0 where training diverges."""
     try:
-        return list(problem.start(design, seed, factor / own.pop()).rungs())[-1].top1
+        return list(problem.start(design, seed, factor / rate_of(design)).rungs())[-1].top1
     except TrainingFailed:
         return 0.0
 
 
-def measure(path: Path, forms: list[str], seeds: list[int]) -> None:
+def opened(dataset: str) -> Problem:
+    """All of mini-birds, or a part of another set."""
+    here = dataset == HOME
+    problem = open_problem() if here else open_problem(dataset, subset=PART, img_size=PART_SIZE)
+    return replace(problem, cache=CACHE)
+
+
+def measure(path: Path, dataset: str, forms: list[str], seeds: list[int]) -> None:
     """Run what the file lacks, and write after every run."""
     content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"top1": {}}
-    problem = replace(open_problem(), cache=CACHE)
+    problem = opened(dataset)
     content["provenance"] = {
         "command": " ".join(["python", *sys.argv]),
         "versions": {name: version(name) for name in ("utsearch", "torch", "timm")},
@@ -80,17 +96,21 @@ def measure(path: Path, forms: list[str], seeds: list[int]) -> None:
     for seed in seeds:
         for form in forms:
             for text in DESIGNS[form]:
-                rows = content["top1"].setdefault(text, {})
+                design, rows = Design.parse(text), content["top1"].setdefault(text, {})
 
-                def at(factor: float, text: str = text, rows: Any = rows, seed: int = seed) -> float:
+                def at(factor: float, design: Design = design, rows: Any = rows, seed: int = seed) -> float:
                     row = rows.setdefault(f"{factor:g}", {})
                     if str(seed) not in row:
-                        row[str(seed)] = round(accuracy(problem, text, factor, seed), 4)
+                        row[str(seed)] = round(accuracy(problem, design, factor, seed), 4)
                         write_atomic(path, json.dumps(content, indent=1) + "\n")
-                        print(f"{text} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
+                        print(f"{design} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
                     return float(row[str(seed)])
 
-                climb(at)
+                if dataset == HOME:
+                    climb(at)
+                else:
+                    for step in (1.0, *STEPS):
+                        at(step * rate_of(design))
 
 
 def climb(at: Callable[[float], float]) -> None:
@@ -118,15 +138,18 @@ def show(path: Path) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/rates.json"))
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/rates.json, rates-DATASET.json elsewhere")
+    parser.add_argument("--dataset", default=HOME)
     parser.add_argument("--forms", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--show", action="store_true", help="print the table of the result file instead")
     arguments = parser.parse_args()
+    name = "rates.json" if arguments.dataset == HOME else f"rates-{arguments.dataset}.json"
+    out = arguments.out or Path("benchmarks/results") / name
     if arguments.show:
-        show(arguments.out)
+        show(out)
     else:
-        measure(arguments.out, arguments.forms, arguments.seeds)
+        measure(out, arguments.dataset, arguments.forms, arguments.seeds)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     from utsearch.space import Space
     from utsearch.training import Problem
 
+MORE = (
+    "The known designs are trained first. To reach new ones give a larger --budget, or cheaper trials: fewer images "
+    "(--shots 50, --classes 20) or smaller ones (--img-size) make another study."
+)
+
 
 def search(
     budget: BudgetText = "5m",
@@ -174,6 +179,8 @@ def search(
         said = f"{reason}, and no trial has ended: reading and preparing took {prepared:.0f} s; give a larger --budget"
     print(f"\n{said[0].upper()}{said[1:]}.")
     print_result(opened)
+    if not any(record.status == "finished" and not record.baseline for record in opened.records()):
+        print(MORE)
     if reason is None:
         raise typer.Exit(130)
 
