@@ -25,7 +25,7 @@ from utsearch.files import write_atomic
 from utsearch.training import Recipe, open_problem
 
 CACHE = 4_000_000_000  # bytes
-DESIGNS = ("", "qkv:lora(8)", "linears|norms|stem|tail:ssf", "mha|ffn:adapter(8)")  # the first is the linear probe
+DESIGNS = ("linear", "qkv:lora(8)", "linears|norms|stem|tail:ssf", "mha|ffn:adapter(8)")
 
 
 def measure(path: Path, field: str, values: list[str], designs: list[str], seeds: list[int]) -> None:
@@ -44,7 +44,7 @@ def measure(path: Path, field: str, values: list[str], designs: list[str], seeds
         rows = content["top1"].setdefault(field, {}).setdefault(value, {})
         for text in designs:
             for seed in seeds:
-                row = rows.setdefault(text or "linear", {})
+                row = rows.setdefault(text, {})
                 if str(seed) in row:
                     continue
                 try:
@@ -52,7 +52,7 @@ def measure(path: Path, field: str, values: list[str], designs: list[str], seeds
                 except TrainingFailed:
                     row[str(seed)] = 0.0
                 write_atomic(path, json.dumps(content, indent=1) + "\n")
-                print(f"{field}={value} {text or 'linear'} seed {seed}: {row[str(seed)]:.4f}", flush=True)
+                print(f"{field}={value} {text} seed {seed}: {row[str(seed)]:.4f}", flush=True)
 
 
 def show(path: Path) -> None:

@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from utsearch.search import Budget, Event, Record, front_records, parse_bytes, parse_size, pick_record, prepare
+from utsearch.search import (
+    Budget,
+    Event,
+    LatencyLimit,
+    Record,
+    front_records,
+    make_rule,
+    parse_bytes,
+    parse_size,
+    pick_record,
+    prepare,
+)
 from utsearch.search import Study as Stored
 from utsearch.search import open_study as open_stored
 from utsearch.search import search as run_search
@@ -106,10 +117,12 @@ def search(
     study: str | None = None,
     studies: Folder = "studies",
     storage: str | None = None,
-    sampler: str = "tpe",
+    sampler: str = "auto",
+    pruner: str = "forecast",
     seed: int = 0,
     device: str = "auto",
     max_params: str | None = None,
+    max_latency: str | None = None,
     recipe: str = "",
     classes: int | None = None,
     shots: int | None = None,
@@ -126,10 +139,12 @@ def search(
         study: its name; by default from data, backbone and space.
         studies: folder of the SQLite file and the weights.
         storage: a database's SQLAlchemy URL instead of a file.
-        sampler: one of `utsearch.search.SAMPLERS`.
+        sampler: one of `utsearch.search.SAMPLERS`, or `auto`.
+        pruner: the rule of early stopping, or `none`.
         seed: of views, initial values, order and sampler.
         device: `auto`, `cpu`, `cuda`, …
         max_params: the largest tuner to train, such as `50k`.
+        max_latency: the slowest design to train, such as `12ms` an image or `1.2x` the bare network's time.
         recipe: changes of the training recipe, such as `epochs=20, batch_size=64`.
         classes: search on so many classes of the set.
         shots: search on so many training images of each class.
@@ -149,6 +164,7 @@ def search(
     from utsearch.training import Recipe, open_problem
 
     limit, largest = Budget.parse(budget), None if max_params is None else parse_size(max_params)
+    slowest, rule = None if max_latency is None else LatencyLimit.parse(max_latency), make_rule(pruner)
     load_space(space, info())  # a wrong space is found before the data are read
     subset = Subset(classes, shots)
     problem = open_problem(dataset, backbone, recipe=Recipe.parse(recipe), device=device, seed=seed, subset=subset)
@@ -157,6 +173,7 @@ def search(
     problem = replace(problem, cache=parse_bytes(cache), cuts=cuts)
     name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{drawn.name}")
     stored = prepare(problem, drawn, name, storage_url=storage, studies_dir=Path(studies))
-    words: dict[str, Any] = {"sampler": sampler, "seed": seed, "max_params": largest}
+    limits: dict[str, Any] = {"max_params": largest, "max_latency": slowest}
+    words: dict[str, Any] = {"sampler": sampler, "seed": seed, "rule": rule, **limits}
     run_search(problem, drawn, stored, limit, on_event=on_event, **words)
     return Study(stored)

@@ -211,6 +211,7 @@ MISTAKES: dict[str, tuple[list[str] | Callable[[Path], list[str]], str]] = {
     "protocol": (["search", "--protocol", "vtp"], r"no protocol 'vtp'; there are vpt, timm"),
     "subset": (["search", "--shots", "3", "--fraction", "0.5"], r"takes shots or a fraction, not both"),
     "reader": (["data", "check", "cup", "--root", "."], r"no reader 'cup'; did you mean cub\?"),
+    "latency": (["search", "--max-latency", "fast"], r"--max-latency 'fast' is neither a time of an image"),
     "set's place": (["data", "check", "cub"], r"where is CUB-200-2011\? write cub:ROOT"),
     "fetch": (["data", "fetch", "cars", "--root", "."], r"cannot be downloaded for you: .*Kaggle"),
     "device": (["search", "--device", "banana"], r"no device 'banana'"),

@@ -150,6 +150,11 @@ class FakeProblem:
         wobble = (hash_text(str(design)) % 1000) / 1000
         return 0.4 + 0.08 * math.log10(1 + n_params) + 0.1 * (wobble - 0.5)
 
+    def latencies(self, design: Design) -> tuple[float, float]:
+        """10 ms, and 1 ms more for each tuned block; twice that for ssf."""
+        tuned = sum((1 + (slot.form == "ssf")) * len(slot.blocks.resolve(self.depth)) for slot in design.slots)
+        return 0.010, 0.010 + 0.001 * tuned
+
     def start(self, design: Design, seed: int = 0, rate: float = 1.0, *, resume: Path | None = None) -> FakeRun:
         if resume is None:
             return FakeRun(self, design, seed, rate)

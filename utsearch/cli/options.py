@@ -93,6 +93,10 @@ PriorName = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of views, initial values, order and sampler.")]
 MaxParams = Annotated[str | None, typer.Option(help="Largest tuner to train: 50000, 50k, 1.5M.")]
+MaxLatency = Annotated[
+    str | None,
+    typer.Option(help="Slowest design to train, for one image on this machine: 12ms, or 1.2x the bare network's time."),
+]
 Cache = Annotated[
     str,
     typer.Option(

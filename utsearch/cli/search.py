@@ -18,6 +18,7 @@ from utsearch.cli.options import (
     Device,
     Fraction,
     ImgSize,
+    MaxLatency,
     MaxParams,
     NewStudyName,
     NoCache,
@@ -68,6 +69,7 @@ def search(
     seed: Seed = 0,
     device: Device = "auto",
     max_params: MaxParams = None,
+    max_latency: MaxLatency = None,
     cache: Cache = "1g",
     uncached: NoCache = False,
     cache_dtype: CacheType = "exact",
@@ -112,6 +114,7 @@ def search(
     from utsearch.launch import make_launcher, worker_start
     from utsearch.search import (
         Budget,
+        LatencyLimit,
         enqueue_front,
         make_rule,
         note_search,
@@ -132,6 +135,7 @@ def search(
     check_prior(prior)
     check_pack(pack, compiled)
     largest = None if max_params is None else parse_size(max_params)
+    slowest = None if max_latency is None else LatencyLimit.parse(max_latency)
     room = 0 if uncached else parse_bytes(cache)
     check_type(cache_dtype)
     name = study or re.sub("[/:]", "-", f"{Path(dataset).name}-{backbone}-{Path(space).stem}")
@@ -163,12 +167,14 @@ def search(
         sampler=sampler,
         seed=seed,
         max_params=largest,
+        max_latency=slowest,
         rule=rule,
         started=started,
         pack=pack,
     )
     if engine is not None:
-        note_search(problem, opened, sampler=sampler, pruner=pruner, seed=seed, max_params=largest)
+        limits = {"max_params": largest, "max_latency": max_latency}
+        note_search(problem, opened, sampler=sampler, pruner=pruner, seed=seed, **limits)
         words = worker_words(opened, limit, time.monotonic() - started, studies, "0" if uncached else cache, pack)
         shares = share(words, workers, device, threads, engine.cpus)
         run = partial(run_workers, opened, engine, [worker_start(own, storage) for own in shares])

@@ -37,7 +37,7 @@ def worker(
     from utsearch.report.board import board
     from utsearch.report.live import display
     from utsearch.report.telling import about_of
-    from utsearch.search import Budget, make_rule, open_study, parse_bytes, prepare
+    from utsearch.search import Budget, LatencyLimit, make_rule, open_study, parse_bytes, prepare
     from utsearch.search import search as run_search
     from utsearch.training.prefix import EXACT
 
@@ -62,6 +62,7 @@ def worker(
             rule=make_rule(asked.get("pruner", "forecast")),
             seed=asked.get("seed", 0),
             max_params=asked.get("max_params"),
+            max_latency=LatencyLimit.parse(asked["max_latency"]) if asked.get("max_latency") else None,
             on_event=on_event,
             until=until,
             pack=pack,

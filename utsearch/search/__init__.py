@@ -11,6 +11,7 @@ from typing import Any
 from utsearch.errors import UserError
 from utsearch.pareto import Scale
 from utsearch.search.budget import Budget
+from utsearch.search.latency import LatencyLimit
 from utsearch.search.pack import run_packed
 from utsearch.search.pick import parse_bytes, parse_size, pick_record
 from utsearch.search.protocol import ProblemLike
@@ -40,6 +41,7 @@ __all__ = [
     "SAMPLERS",
     "Budget",
     "Event",
+    "LatencyLimit",
     "Record",
     "Rule",
     "RungReached",
@@ -107,6 +109,7 @@ def search(
     sampler: str = "auto",
     seed: int = 0,
     max_params: int | None = None,
+    max_latency: LatencyLimit | None = None,
     rule: Rule | None = DEFAULT_RULE,
     on_event: Callable[[Event], None] = lambda event: None,
     started: float | None = None,
@@ -125,6 +128,7 @@ def search(
         sampler: one of `SAMPLERS`, or "auto".
         seed: of the sampler and of every trial.
         max_params: designs with more tuner parameters are not trained.
+        max_latency: slower designs are not trained.
         rule: of early stopping; None trains every design to the end.
         on_event: is told what happens.
         started: `time.monotonic()` from which a budget of time counts.
@@ -135,10 +139,11 @@ def search(
     """
     before = len(study.records())
     own = seed + before + 1_000_003 * stream  # going on, and other workers, would repeat the same designs
-    study.optuna.sampler = make_sampler(sampler, problem, space, own, max_params)
+    study.optuna.sampler = make_sampler(sampler, problem, space, own, max_params, max_latency)
     if until is None:
-        asked = {"sampler": check_sampler(sampler), "pruner": name_of(rule)}
-        note_search(problem, study, **asked, seed=seed, max_params=max_params)
+        asked = {"sampler": check_sampler(sampler), "pruner": name_of(rule), "seed": seed}
+        limits = {"max_params": max_params, "max_latency": None if max_latency is None else max_latency.text}
+        note_search(problem, study, **asked, **limits)
     worker = Worker(
         problem,
         space,
@@ -146,6 +151,7 @@ def search(
         budget,
         seed=seed,
         max_params=max_params,
+        max_latency=max_latency,
         until=until,
         orphaned=orphaned,
         rule=rule,

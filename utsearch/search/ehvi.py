@@ -7,7 +7,7 @@ sum of each step's width times the usual expected improvement over its height.
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from utsearch.design import Design, Slot
 from utsearch.errors import UserError
 from utsearch.pareto import Point, Scale, front
 from utsearch.search.features import features_of
+from utsearch.search.latency import LatencyLimit
 from utsearch.search.observed import Observed, observed
 from utsearch.search.protocol import ProblemLike
 from utsearch.search.record import latest, record_of
@@ -72,9 +73,16 @@ class FrontSampler(BaseSampler):
     (kriging believer, Ginsbourger et al. 2010); stopped ones count as uncertain as their forecast is.
     """
 
-    def __init__(self, problem: ProblemLike, space: Space, seed: int, max_params: int | None = None) -> None:
+    def __init__(
+        self,
+        problem: ProblemLike,
+        space: Space,
+        seed: int,
+        max_params: int | None = None,
+        max_latency: LatencyLimit | None = None,
+    ) -> None:
         self._problem, self._space, self._rng = problem, space, random.Random(seed)
-        self._most = math.inf if max_params is None else max_params
+        self._most, self._slowest = math.inf if max_params is None else max_params, max_latency
         self._slots: dict[Slot, float] = {}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -89,7 +97,7 @@ class FrontSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The choices of the best candidate, or none while too few trials have finished."""
-        states = (TrialState.COMPLETE, TrialState.RUNNING)
+        states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED)
         trials = [t for t in study.get_trials(deepcopy=False, states=states) if t.number != trial.number]
         seen = _Seen.of(trials, self._problem.depth, set(search_space))
         if len(seen.ended) < GRACE:
@@ -111,7 +119,17 @@ class FrontSampler(BaseSampler):
         here, _ = surrogate.predict([o.row(0) for o in seen.ended])  # its own noise would raise the front
         known = list(zip([o.size for o in seen.ended], here.tolist(), strict=True))
         scores = expected_hypervolume_improvement([o.size for o in asked], mean, spread, known, scale)
+        scores *= self._fast_enough(asked, seen)
         return [fit_ones[k] for k in np.argsort(-scores, kind="stable")]
+
+    def _fast_enough(self, asked: Sequence[Observed], seen: "_Seen") -> Array:
+        """The probability that each design keeps to the limit of latency (constrained EI, Gardner et al. 2014)."""
+        if self._slowest is None or not seen.timed:
+            return np.ones(len(asked))
+        shares = [self._slowest.share(cost) for _, cost in seen.timed]
+        surrogate = fit([o.row(0) for o, _ in seen.timed], shares)
+        mean, spread = surrogate.predict([o.row(0) for o in asked])
+        return np.asarray(ndtr((1 - mean) / np.hypot(spread, surrogate.error)))
 
     def _candidates(self, seen: "_Seen") -> list[dict[str, Any]]:
         """Choices at random, and neighbours of the front's designs that the space can express."""
@@ -151,12 +169,14 @@ class _Seen:
     Attributes:
         ended: trained to the end, the latest `MOST`.
         others: stopped, and in training, with whether they are in training.
+        timed: the latest whose latency was measured, too slow ones among them, with their costs.
         digests: of all of them.
         parents: the choices of the front's designs.
     """
 
     ended: list[Observed]
     others: list[tuple[Observed, bool]]
+    timed: list[tuple[Observed, Mapping[str, float]]]
     digests: set[str]
     parents: list[dict[str, Any]]
 
@@ -165,13 +185,15 @@ class _Seen:
         """Sort the trials of a study; `parameters` are those of the space."""
         params_of = {t.number: t.params for t in trials}
         records = latest([record_of(t) for t in trials])
-        kept = [(r, params_of[r.number]) for r in records if r.digest and r.status != "duplicate"]
+        tried = [r for r in records if r.digest and r.status != "duplicate"]
+        kept = [(r, params_of[r.number]) for r in tried if r.status != "infeasible"]
         ended = [(r, params) for r, params in kept if r.status == "finished"]
         best = [ended[i] for i in front([(r.n_params, r.top1 or 0.0) for r, _ in ended])]
         return cls(
             ended=[observed(r, depth) for r, _ in ended][-MOST:],
             others=[(observed(r, depth), r.status == "running") for r, _ in kept if r.status != "finished"][-MOST:],
-            digests={r.digest for r, _ in kept},
+            timed=[(observed(r, depth), r.cost) for r in tried if "latency" in r.cost][-MOST:],
+            digests={r.digest for r in tried},
             parents=[params for _, params in best if set(params) == parameters],
         )
 

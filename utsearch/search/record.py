@@ -35,7 +35,8 @@ class Record:
         seed: of its initial values and order.
         started: when.
         cost: FLOPs of one image, bytes of a training step, whether it is mergeable (1 or 0), and on CUDA the peak
-            memory; empty where it did not end.
+            memory, where it ended; with a limit on latency also `latency` in seconds an image and `latency_times` the
+            bare network's.
         prior: which prior proposed it, or None.
         resumes: number of the stopped trial that it goes on with, or None; `rungs` has those of that one first.
         seconds_before: that the trials before it took, which are not in `seconds`.

@@ -12,25 +12,24 @@ from optuna.trial import FrozenTrial, TrialState
 
 from utsearch.errors import UserError
 from utsearch.search.ehvi import FrontSampler
+from utsearch.search.latency import LatencyLimit
 from utsearch.search.protocol import ProblemLike
 from utsearch.search.storage import experiments_allowed
 from utsearch.space import Space
 
 OUTSIDE = "outside"  # user attribute of a trial whose design the space cannot express
 
-_Maker = Callable[[ProblemLike, Space, int, int | None], BaseSampler]  # problem, space, seed, most parameters
-
-_MAKERS: dict[str, _Maker] = {
-    "ehvi": FrontSampler,
-    "tpe": lambda problem, space, seed, most: TPESampler(seed=seed, multivariate=True),
-    "nsga2": lambda problem, space, seed, most: NSGAIISampler(seed=seed, population_size=20),
-    "nsga3": lambda problem, space, seed, most: NSGAIIISampler(seed=seed, population_size=20),
-    "gp": lambda problem, space, seed, most: GPSampler(seed=seed),
-    "random": lambda problem, space, seed, most: RandomSampler(seed=seed),
-    "qmc": lambda problem, space, seed, most: QMCSampler(seed=seed, scramble=True),
+OWN = "ehvi"
+_OPTUNAS: dict[str, Callable[[int], BaseSampler]] = {  # by seed
+    "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
+    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
+    "nsga3": lambda seed: NSGAIIISampler(seed=seed, population_size=20),
+    "gp": lambda seed: GPSampler(seed=seed),
+    "random": lambda seed: RandomSampler(seed=seed),
+    "qmc": lambda seed: QMCSampler(seed=seed, scramble=True),
 }
-NAMES = tuple(_MAKERS)
-AUTO = "ehvi"  # the best on the recorded benchmark, at every budget: docs/search-defaults.md
+NAMES = (OWN, *_OPTUNAS)
+AUTO = OWN  # the best on the recorded benchmark, at every budget: docs/search-defaults.md
 
 
 def check_sampler(name: str) -> str:
@@ -41,7 +40,7 @@ def check_sampler(name: str) -> str:
     """
     if name == "auto":
         return AUTO
-    if name not in _MAKERS:
+    if name not in NAMES:
         close = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are auto, {', '.join(NAMES)}"
         raise UserError(f"no sampler {name!r}; {hint}")
@@ -49,7 +48,12 @@ def check_sampler(name: str) -> str:
 
 
 def make_sampler(
-    name: str, problem: ProblemLike, space: Space, seed: int, max_params: int | None = None
+    name: str,
+    problem: ProblemLike,
+    space: Space,
+    seed: int,
+    max_params: int | None = None,
+    max_latency: LatencyLimit | None = None,
 ) -> BaseSampler:
     """A sampler over the parameters of a space.
 
@@ -59,12 +63,18 @@ def make_sampler(
         space: what there is to choose from.
         seed: of the sampler.
         max_params: larger designs need not be proposed.
+        max_latency: slower designs need not be proposed.
 
     Raises:
         UserError: no such sampler.
     """
-    with experiments_allowed():
-        inner = _MAKERS[check_sampler(name)](problem, space, seed % 2**32, max_params)  # what numpy takes
+    chosen, drawn = check_sampler(name), seed % 2**32  # what numpy takes
+    inner: BaseSampler
+    if chosen == OWN:
+        inner = FrontSampler(problem, space, drawn, max_params, max_latency)
+    else:
+        with experiments_allowed():
+            inner = _OPTUNAS[chosen](drawn)
     return FlatSampler(inner, {key: _distribution(choices) for key, choices in space.parameters.items()})
 
 

@@ -18,6 +18,7 @@ from utsearch.errors import TrainingFailed
 from utsearch.search.budget import Budget
 from utsearch.search.claim import rival_of
 from utsearch.search.interrupts import Interrupts
+from utsearch.search.latency import LatencyLimit, measured
 from utsearch.search.observed import Observed, observed
 from utsearch.search.promotion import begin, known_result, promote, shortfall, with_rung
 from utsearch.search.protocol import ProblemLike, ResolvedLike, RungLike, RunLike
@@ -57,6 +58,7 @@ class Worker:
     budget: Budget
     seed: int = 0
     max_params: int | None = None
+    max_latency: LatencyLimit | None = None
     until: int | None = None
     rule: Rule | None = DEFAULT_RULE
     on_event: Callable[[Event], None] = lambda event: None
@@ -178,6 +180,7 @@ class _Attempt:
         self._refuse_in_training(resolved)
         if (known := self._known(resolved)) is not None:  # after the claim: a rival may have ended just before it
             return self._repeat(known)
+        self._refuse_too_slow(resolved)
         self.worker.on_event(TrialStarted(record_of(self._frozen())))
         return float(resolved.n_params), self._train(resolved)
 
@@ -215,6 +218,17 @@ class _Attempt:
         limit = self.worker.max_params
         if limit is not None and resolved.n_params > limit:
             self._infeasible(f"{resolved.n_params:,} parameters, more than {limit:,}", float(resolved.n_params - limit))
+
+    def _refuse_too_slow(self, resolved: ResolvedLike) -> None:
+        """Measured before it trains; what was measured stays with the trial either way."""
+        limit = self.worker.max_latency
+        if limit is None:
+            return
+        cost = measured(*self.worker.problem.latencies(resolved.design))
+        self._keep(cost=cost)
+        if (share := limit.share(cost)) > 1:
+            took = f"{1000 * cost['latency']:.1f} ms an image, {cost['latency_times']:.2f} times the bare network's"
+            self._infeasible(f"{took}: more than {limit.text}", share - 1)
 
     def _refuse_in_training(self, resolved: ResolvedLike) -> None:
         """Another worker may train the same design just now."""
@@ -274,7 +288,7 @@ class _Attempt:
     def _finish(self, run: RunLike, status: str, reason: str | None = None, regret: float | None = None) -> None:
         """Weights first: a trial that counts as ended has them. The constraint is on all: GPSampler asks for that."""
         run.save(self.worker.study.weights(self.trial.number))
-        self._keep(cost=dict(run.cost))
+        self._keep(cost={**self.trial.user_attrs.get("cost", {}), **run.cost})
         self.trial.set_constraint("stopped", 0.0 if regret is None else max(regret, 1e-6))
         self._keep(status=status, reason=reason)
 

@@ -93,6 +93,10 @@ class Replay:
         entry = self._entry(design)
         return Known(Design.parse(entry.design), entry.digest, entry.n_params)
 
+    def latencies(self, design: Design) -> tuple[float, float]:
+        """Raises TableError: runs were recorded, latencies were not."""
+        raise TableError("the table has no latencies: leave the limit out")
+
     def start(self, design: Design, seed: int = 0, *, resume: Path | None = None) -> "Played":
         """A recorded run of this design; `seed` is the search's and only told apart by this replay's own.
 

@@ -17,6 +17,7 @@ from utsearch.design import Design
 from utsearch.forms import catalogue
 from utsearch.training.device import choose_device, place
 from utsearch.training.head import logistic_heads, ridge_head
+from utsearch.training.latency import latencies
 from utsearch.training.metrics import measure
 from utsearch.training.moving import home
 from utsearch.training.prefix import EXACT, PrefixCache, Storing, first_tuned
@@ -169,6 +170,12 @@ class Problem:
     def first_tuned(self, design: Design) -> int:
         """The first block that a design changes; the depth where nothing but the tail is tuned."""
         return first_tuned(self.resolve(design), self.backbone)
+
+    def latencies(self, design: Design) -> tuple[float, float]:
+        """Seconds of one image through the bare network and through the tuned one as it would be used, measured now."""
+        crop, device = self.dataset.preprocessing.crop, self.device
+        image = torch.zeros((1, 3, crop, crop), device=device)
+        return latencies(self.backbone, self.resolve(design).design, image, precision_of(self.recipe, device))
 
     def start(self, design: Design, seed: int = 0, rate: float = 1.0, *, resume: Path | None = None) -> Run:
         """A run of this design at the recipe's tuner rate times `rate`; it trains when its rungs are asked for.
