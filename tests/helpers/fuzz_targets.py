@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from fuzz_study import StudyTarget
 from image_trees import write_cars, write_cifar100, write_cub, write_dogs, write_flowers, write_vpt, write_vtab
 from PIL import Image
 from safetensors.torch import save_file
@@ -303,5 +304,6 @@ MAKERS = {
         Maker("dogs", lambda folder: MatTarget(folder, "dogs", write_dogs, "*.mat", ())),
         Maker("cars", lambda folder: MatTarget(folder, "cars", write_cars, "*.mat", ())),
         Maker("image", ImageTarget),
+        Maker("study", StudyTarget),
     )
 }

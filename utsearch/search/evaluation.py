@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed
+from utsearch.search.damage import ADVICE, check_outcome, readable
 from utsearch.search.protocol import RunLike
 from utsearch.search.record import Record, finished, front_records
 from utsearch.search.storage import StudyError, database_errors
@@ -288,7 +289,9 @@ def outcomes(study: Study, place: str = "") -> list[Outcome]:
     """All outcomes that are stored at a place, by default those on the study's own data."""
     with database_errors(study.url):
         kept = study.optuna.user_attrs
-    return [_outcome(value) for key, value in sorted(kept.items()) if key.startswith(f"{place}{PREFIX}")]
+    mine = {key: value for key, value in sorted(kept.items()) if key.startswith(f"{place}{PREFIX}")}
+    with readable("the study's final evaluation"):
+        return [_outcome(check_outcome(key, value)) for key, value in mine.items()]
 
 
 def _outcome(value: Mapping[str, Any]) -> Outcome:
@@ -310,6 +313,9 @@ def results(
     for outcome in outcomes(study, place):
         if (wanted is None or outcome.subject.key in wanted) and (seeds is None or outcome.seed in seeds):
             grouped.setdefault(outcome.subject.key, []).append(outcome)
+    for rows in grouped.values():
+        if len({len(outcome.correct) for outcome in rows}) > 1:
+            raise StudyError(f"the results of {rows[0].subject.name} are of different numbers of images: {ADVICE}")
     found = [Result(rows[0].subject, tuple(sorted(rows, key=lambda o: o.seed))) for rows in grouped.values()]
     if wanted is None:
         found.sort(key=lambda result: (len(result.seeds), _tried(study, result.subject)))
@@ -319,4 +325,5 @@ def results(
 
 def _tried(study: Study, subject: Subject) -> float:
     """What validation said of this rate, where several were tried."""
-    return float(study.optuna.user_attrs.get(f"{RATES}{subject.key}", 0.0))
+    with readable("the study's learning rates"):
+        return float(study.optuna.user_attrs.get(f"{RATES}{subject.key}", 0.0))

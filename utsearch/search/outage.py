@@ -4,7 +4,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -71,7 +71,7 @@ class Patience:
     notice: Callable[[str], None] = to_stderr
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _told: bool = field(default=False)
+    _since: float | None = None  # when the outage began that was told of; calls of several threads meet in it
 
     def call(self, attempt: Callable[[bool], T]) -> T:
         """What `attempt` returns; it is told whether it was tried before, and may have succeeded unheard."""
@@ -82,17 +82,17 @@ class Patience:
             except Exception as error:
                 if not is_outage(error) or self.clock() - begun > self.seconds:
                     raise
-                self._tell(error, self.clock() - begun)
+                self._tell(error, begun)
             else:
-                if self._told:
-                    self._told = False
-                    self.notice(f"{self.what} answers again after {self.clock() - begun:.0f} s")
+                if self._since is not None:
+                    since, self._since = self._since, None
+                    self.notice(f"{self.what} answers again after {self.clock() - since:.0f} s")
                 return found
             self.sleep(pause * random.uniform(0.5, 1.0))  # many workers should not come back at once
             pause, again = min(2 * pause, LONGEST_PAUSE), True
 
-    def _tell(self, error: Exception, seconds: float) -> None:
-        if not self._told and seconds > 1:  # a lock or a dropped connection passes unnoticed
-            self._told = True
+    def _tell(self, error: Exception, begun: float) -> None:
+        if self._since is None and self.clock() - begun > 1:  # a lock or a dropped connection passes unnoticed
+            self._since = begun
             minutes = f"{self.seconds / 60:.0f} minutes"
             self.notice(f"{self.what} does not answer ({causes_line(error)}); waiting, up to {minutes}")

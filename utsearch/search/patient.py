@@ -14,6 +14,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from utsearch.search.damage import check_trial, readable
 from utsearch.search.outage import Patience, is_outage
 from utsearch.search.pulse import BEAT_SECONDS, Pulse
 from utsearch.search.relational import Facts, Relational
@@ -44,6 +45,7 @@ class Storage(BaseStorage, BaseHeartbeat):
         self._lock = threading.RLock()
         self._study_id: int | None = None  # the one that is worked on
         self._shown: int | None = None  # the trial that runs here
+        self._checked: set[int] = set()  # trials that have ended and are whole
         self._pulse = Pulse()
 
     def flush(self) -> None:
@@ -69,6 +71,12 @@ class Storage(BaseStorage, BaseHeartbeat):
     def _read(self, call: Callable[[], T]) -> T:
         self.flush()
         return self._patience.call(lambda again: call())
+
+    def _look(self, what: str, call: Callable[[], T]) -> T:
+        """Read what a stranger may have written."""
+        self.flush()
+        with readable(what):
+            return self._patience.call(lambda again: call())
 
     def _facts(self, trial_id: int) -> Facts:
         return self._pending.setdefault(trial_id, Facts())
@@ -170,11 +178,12 @@ class Storage(BaseStorage, BaseHeartbeat):
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """Passed on."""
-        return self._read(lambda: self.inner.get_study_directions(study_id))
+        return self._look("the study's directions", lambda: self.inner.get_study_directions(study_id))
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """Passed on."""
-        return self._read(lambda: self.inner.get_study_user_attrs(study_id))
+        found = self._look("the study's attributes", lambda: self.inner.get_study_user_attrs(study_id))
+        return {key: value for key, value in found.items() if isinstance(key, str)}  # SQL has NULL
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         """Passed on."""
@@ -182,7 +191,7 @@ class Storage(BaseStorage, BaseHeartbeat):
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """Passed on."""
-        return self._read(self.inner.get_all_studies)
+        return self._look("a study's attributes", self.inner.get_all_studies)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         """Passed on."""
@@ -195,9 +204,15 @@ class Storage(BaseStorage, BaseHeartbeat):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """Passed on."""
+        """Passed on; those that are damaged, or were never ours, are refused by their number."""
         self._study_id = study_id
-        return self._read(lambda: self.inner.get_all_trials(study_id, deepcopy, states))
+        found = self._look("the study's trials", lambda: self.inner.get_all_trials(study_id, deepcopy, states))
+        for trial in found:
+            if trial._trial_id not in self._checked:
+                check_trial(trial)
+                if trial.state.is_finished():  # it does not change any more
+                    self._checked.add(trial._trial_id)
+        return found
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """Passed on."""

@@ -16,6 +16,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Select, or_, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from utsearch.search.damage import readable
+
 FINISHED = tuple(state for state in TrialState if state.is_finished())
 MOST_NAMED = 500  # trials named one by one in a query; SQLite takes 999 variables in old versions
 
@@ -131,7 +133,11 @@ class Relational(RDBStorage):
             for i in range(MOST_NAMED, len(named), MOST_NAMED):
                 rows += connection.execute(asked.where(table.trial_id.in_(named[i : i + MOST_NAMED])))
             details = _Details.read(connection, study_id, [row.trial_id for row in rows])
-        return sorted((details.trial(*row) for row in rows), key=lambda trial: trial._trial_id)
+        trials = []
+        for row in rows:
+            with readable(f"trial {row.number}"):
+                trials.append(details.trial(*row))
+        return sorted(trials, key=lambda trial: trial._trial_id)
 
 
 @dataclass(frozen=True)

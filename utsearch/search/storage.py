@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from utsearch.errors import UserError
+from utsearch.search.damage import StudyError as StudyError
 from utsearch.search.journal import Journal
 from utsearch.search.outage import Patience, causes_line
 from utsearch.search.patient import OnBeat, Storage, one_by_one
@@ -38,10 +38,6 @@ SUFFIX = ".db"
 SQLITE_WORKERS = 8  # more than this wait for its one writer: docs/scale.md
 _SECRET = ("password", "passwd", "sslpassword", "passfile")
 _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "ceph", "glusterfs", "beegfs", "gpfs", "fuse.sshfs", "9p")
-
-
-class StudyError(UserError):
-    """A study is missing, damaged, of other settings, or its database cannot be reached."""
 
 
 def check_name(name: str) -> str:

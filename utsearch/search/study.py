@@ -14,6 +14,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from utsearch.pareto import Scale
+from utsearch.search.damage import check_scale, check_settings
 from utsearch.search.patient import OnBeat
 from utsearch.search.record import Record, record_of
 from utsearch.search.storage import (
@@ -29,6 +30,7 @@ from utsearch.search.storage import (
 from utsearch.space import Space
 
 FORMAT = 1
+MOST_BLOCKS = 1000
 SESSION = "session/"
 REFERENCE = "reference"  # attribute of a study that is there to be looked at
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)  # tuner parameters, validation top-1
@@ -47,18 +49,18 @@ class Study:
     @property
     def settings(self) -> dict[str, Any]:
         """What made it: data, backbone, recipe, space and seed, with fingerprints."""
-        return dict(self._attribute("settings"))
+        return check_settings(self._attribute("settings"))
 
     @property
     def scale(self) -> Scale:
         """The constants of its hypervolume."""
-        return Scale.from_dict(self._attribute("scale"))
+        return check_scale(self._attribute("scale"))
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
         """When, where and by which command it was searched, the earliest first."""
         kept = self.optuna.user_attrs
-        return [kept[key] for key in sorted(kept) if key.startswith(SESSION)]
+        return [check_settings(kept[key]) for key in sorted(kept) if key.startswith(SESSION)]
 
     @property
     def space_text(self) -> str:
@@ -68,7 +70,8 @@ class Study:
     @property
     def depth(self) -> int | None:
         """Blocks of its backbone; None in a study that did not record them."""
-        return self.optuna.user_attrs.get("depth")
+        depth = self.optuna.user_attrs.get("depth")
+        return depth if isinstance(depth, int) and 0 < depth < MOST_BLOCKS else None
 
     def records(self) -> list[Record]:
         """All trials in their order."""
