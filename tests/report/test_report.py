@@ -3,16 +3,19 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from utsearch import pareto
-from utsearch.report.answers import answers, versus_lora, where
+from utsearch.report.answers import answers, choices, where
 from utsearch.report.costs import costs_figure
 from utsearch.report.curves import curves_figure, growth
 from utsearch.report.effects import importance_figure, slices_figure
 from utsearch.report.groups import About, finished, front, hypervolume, thinned
+from utsearch.report.lora import cell, versus_lora
+from utsearch.report.prior import agreement, prior_figure
 from utsearch.report.report import figures, report, write_report
 from utsearch.report.seeds import confirmed_figure
 from utsearch.report.story import Confirmed, Story, best_under, depth_of, regrets
@@ -150,7 +153,12 @@ def test_answers_name_the_best_small_design(small: list[Record], about: About) -
 
 def test_better_than_lora_is_said_with_how_sure(small: list[Record], record: Make, about: About, story: Story) -> None:
     assert versus_lora(story).startswith("Yes: trial 33 against lora-8")
-    assert versus_lora(Story(about, small)).startswith("Unknown")
+    assert versus_lora(Story(about, small[:2])).startswith("Unknown")
+    small_one = versus_lora(Story(about, small))
+    assert small_one.startswith("Smaller but worse: #1 has 1,000 parameters against 2,000 of lora-4")
+    assert "−10.0 ± 1.5 points" in small_one
+    as_good = versus_lora(Story(about, [*small, record(6, design="ffn:lora(5)", n_params=1500, top1=0.7)]))
+    assert as_good.startswith("Smaller, and no worse as far as is seen: #6")
     won = versus_lora(Story(about, [*small, record(6, design="ffn:lora(5)", n_params=3000, top1=0.8)]))
     assert won.startswith("Probably: #6 against lora-4 of at most its size: +10.0 ± 1.4 points")
     assert "One seed" in won
@@ -198,3 +206,67 @@ def test_the_answer_names_what_was_confirmed(story: Story) -> None:
     sure = answers(replace(story, confirmed=[seen]))[0].answer
     assert sure.endswith("Confirmed: 70.0 [68.0, 72.0] % test top-1 over 10 seeds.")
     assert answers(story)[0].answer.endswith("one seed.")
+
+
+def test_the_best_of_each_size_is_told_with_its_lead_over_lora(
+    small: list[Record], record: Make, about: About, story: Story
+) -> None:
+    large = record(7, design="ffn:adapter(99)@1", n_params=60_000, top1=0.9)
+    rows = {choice.size: choice for choice in choices(Story(about, [*small, large]))}
+    assert list(rows) == ["1k", "50k", "any size"]
+    for limit, size in ((1000, "1k"), (50_000, "50k"), (60_000, "any size")):
+        best = best_under([*small, large], limit)
+        assert best is not None
+        assert rows[size].design == best.design
+    assert rows["1k"].lora == "−10.0 ± 1.5 (lora-4, 2.0× as large)"
+    assert rows["50k"].lora == "is LoRA"
+    assert rows["any size"].lora == "+20.0 ± 1.2 (lora-4)"
+    assert rows["any size"].sure == "one seed on validation"
+    seen = Confirmed("trial 7", large.design, 60_000, False, 0.88, (0.87, 0.89), 10)
+    sure = Story(about, [*small, large], confirmed=[seen], rivalries=[replace(story.rivalries[0], own="trial 7")])
+    assert choices(sure)[-1].sure == "10 seeds on test"
+    assert choices(sure)[-1].top1 == "88.0 [87.0, 89.0]"
+    assert choices(sure)[-1].lora == "+2.0 points [+1.0, +3.0], p = 0.004 (lora-8)"
+    assert cell(record(8), Story(about, small[:2])) == "no LoRA was trained"
+
+
+def test_what_is_missing_is_explained(small: list[Record], about: About, story: Story) -> None:
+    bare = report([Story(replace(about, scale=None), [])])
+    for words in ("every number of this page is of one seed", "No trial has finished yet", "Too few sampled trials"):
+        assert words in bare
+    assert "What the prior had thought" not in bare
+    assert "every number of this page is of one seed" not in report([story])
+
+
+def test_a_priors_scores_are_drawn_with_their_rank_correlation(record: Make) -> None:
+    scores = [3.0, 1.0, 2.0, 5.0, 4.0]
+    records = [
+        record(i, prior="sensitivity", prior_score=score, top1=0.5 + 0.01 * i, n_params=100 * (i + 1))
+        for i, score in enumerate(scores)
+    ]
+    ranks = range(1, 6)
+    n, gaps = len(scores), sum((score - rank) ** 2 for score, rank in zip(scores, ranks, strict=True))
+    rho = agreement(records)
+    assert rho == pytest.approx(1 - 6 * gaps / (n * (n * n - 1)))
+    figure = prior_figure([*records, record(9, prior="warm start"), record(10)])
+    assert figure is not None
+    (trace,) = figure["data"]
+    assert trace["x"] == scores
+    assert "queued by sensitivity with a score of 3" in trace["hovertext"][0]
+    assert figure["layout"]["xaxis"]["title"]["text"] == f"score by sensitivity, ρ = {rho:.2f} over 5 designs"
+    assert agreement(records[:2]) is None
+    assert prior_figure([record(0)]) is None
+
+
+def test_panels_stand_in_a_row_or_on_each_other(story: Story) -> None:
+    for figure in (costs_figure(story.records), slices_figure(story), importance_figure(story.importance)):
+        assert figure is not None
+        narrow, wide = (view["layout"] for view in figure["views"])
+        keys = [key for key in wide if key.endswith("domain") and key.startswith("x")]
+        columns = sorted(tuple(wide[key]) for key in keys)
+        rows = sorted(tuple(narrow[key.replace("x", "y", 1)]) for key in keys)
+        for lanes in (columns, rows):
+            assert len(lanes) >= 3
+            assert all(left[1] < right[0] for left, right in pairwise(lanes))
+        assert {key: figure["layout"][key.split(".")[0]]["domain"] for key in keys} == {key: wide[key] for key in keys}
+        assert {trace["yaxis"].replace("y", "x", 1) for trace in figure["data"]} == {t["xaxis"] for t in figure["data"]}

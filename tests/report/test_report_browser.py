@@ -1,6 +1,6 @@
 """The report in headless Chromium: every figure drawn, every point hovered, clicks copy, nothing red on the console."""
 
-import time
+import resource
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +108,11 @@ def visit(chromium: str, content: str, folder: Path, *flags: str, hover: bool = 
     return headless.visit(chromium, content, probe, folder, *flags, "--virtual-time-budget=600000")
 
 
+def processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.fixture(scope="module")
 def seen(chromium: str, story: Story, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     return visit(chromium, report([story]), tmp_path_factory.mktemp("report"), hover=True)
@@ -169,11 +174,11 @@ def test_two_thousand_trials_fit_and_pan(
 ) -> None:
     content = report([Story(about, many(1990), depth=6)])
     assert len(content.encode()) <= 6_000_000
-    began = time.monotonic()
+    began = processor_seconds()
     seen = visit(chromium, content, tmp_path, pan=True)
     assert seen["problems"] == []
     assert seen["points"] > 1500
-    assert time.monotonic() - began < 60
+    assert processor_seconds() - began < 60, "of the processor, which a busy machine does not lengthen"
     panned = seen["panned"]
     assert panned["to"] < panned["from"]
     assert panned["before"] == panned["after"] > 10

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from utsearch.design import ALL
 from utsearch.report.confirmed import spread
-from utsearch.report.groups import accuracy, error, finished, front
+from utsearch.report.groups import accuracy, error
+from utsearch.report.lora import cell, confirmed_as, versus_lora
 from utsearch.report.story import Story, best_under, slots
-from utsearch.report.summary import Comparison
-from utsearch.report.units import clean, count, duration, percent, plural, points
+from utsearch.report.units import clean, count, duration, percent, plural, short_count
 
 if TYPE_CHECKING:
     from utsearch.search import Record
 
 LIMIT = 50_000
-LORA = "lora"  # how the catalogue's LoRA designs are named
+SIZES = (1_000, 5_000, 10_000, LIMIT)
 
 
 class Answer(NamedTuple):
@@ -25,6 +25,18 @@ class Answer(NamedTuple):
     question: str
     answer: str
     code: str = ""
+
+
+class Choice(NamedTuple):
+    """The best design of a size: unescaped words of a row, and the design's text."""
+
+    size: str
+    trial: str
+    params: str
+    top1: str
+    lora: str
+    sure: str
+    design: str
 
 
 def answers(story: Story) -> list[Answer]:
@@ -46,41 +58,35 @@ def _which(best: Record, story: Story) -> str:
     name = f" ({clean(best.baseline)} of the catalogue)" if best.baseline else ", a new design"
     words = f"trial #{best.number}{name}: {percent(accuracy(best))} ± {percent(error(best))} % validation top-1"
     words = f"{words} with {count(best.n_params)} parameters, one seed."
-    seen = next((each for each in story.confirmed if each.design == best.design and each.interval), None)
+    seen = confirmed_as(best, story)
     if seen is None:
         return words
     return f"{words} Confirmed: {spread(seen)} % test top-1 over {plural(seen.seeds, 'seed')}."
 
 
-def versus_lora(story: Story) -> str:
-    """Over confirmed seeds where there are some, else from the search's single seed, and then said so."""
-    confirmed = [rivalry for rivalry in story.rivalries if rivalry.other.startswith(LORA)]
-    if confirmed:
-        best = min(confirmed, key=lambda r: (r.verdict != "better", -r.difference))
-        spread = f"{points(best.difference)} points [{points(best.low)}, {points(best.high)}]"
-        words = {"better": "Yes", "worse": "No"}.get(best.verdict, "Not shown")
-        pair = f"{clean(best.own)} against {clean(best.other)} on test over fresh seeds"
-        return f"{words}: {pair}: {spread}, p = {best.p:.3f} after Holm's correction ({best.verdict})."
-    pair_of = _nearest_lora(story.records)
-    if pair_of is None:
-        return "Unknown: no new design of the front has a finished LoRA of at most its size beside it."
-    strength = f"{points(pair_of.difference)} ± {percent(pair_of.standard_error)} points"
-    clear = "Probably" if pair_of.beats else "Not shown"
-    pair = f"#{pair_of.new.number} against {clean(pair_of.rival.baseline or '')}"
-    advice = (
-        "One seed, and picked as the best of many, which flatters it: run python cli.py confirm before you believe it."
-    )
-    return f"{clear}: {pair} of at most its size: {strength} of validation top-1. {advice}"
+def choices(story: Story) -> list[Choice]:
+    """The best design of a few sizes, each design once, at the largest size it is the best of."""
+    rows: dict[int, Choice] = {}
+    for limit, size in _sizes(story.records):
+        best = best_under(story.records, limit)
+        if best is not None:
+            rows.pop(best.number, None)
+            rows[best.number] = _choice(best, size, story)
+    return list(rows.values())
 
 
-def _nearest_lora(records: Sequence[Record]) -> Comparison | None:
-    loras = [record for record in finished(records) if (record.baseline or "").startswith(LORA)]
-    pairs = []
-    for record in front(records):
-        rivals = [rival for rival in loras if rival.n_params <= record.n_params]
-        if rivals and not record.baseline:
-            pairs.append(Comparison(record, max(rivals, key=accuracy)))
-    return max(pairs, key=lambda pair: pair.sigmas, default=None)
+def _sizes(records: Sequence[Record]) -> Iterator[tuple[int, str]]:
+    yield from ((limit, short_count(limit)) for limit in SIZES)
+    yield max((record.n_params for record in records), default=0), "any size"
+
+
+def _choice(best: Record, size: str, story: Story) -> Choice:
+    seen = confirmed_as(best, story)
+    top1 = f"{percent(accuracy(best))} ± {percent(error(best))}" if seen is None else spread(seen)
+    sure = "one seed on validation" if seen is None else f"{plural(seen.seeds, 'seed')} on test"
+    name = f" {clean(best.baseline)}" if best.baseline else ""
+    words = (size, f"#{best.number}{name}", count(best.n_params), top1, cell(best, story), sure)
+    return Choice(*words, design=clean(best.design))
 
 
 def where(best: Record) -> str:
@@ -103,7 +109,9 @@ def _cost(story: Story) -> str:
     hosts = sorted({clean(str(session["host"])) for session in story.sessions if "host" in session})
     where = f" on {', '.join(hosts)}" if hosts else ""
     sessions = f" in {plural(len(story.sessions), 'session')}{where}" if story.sessions else ""
-    words = f"{total} of training over {plural(len(trained), 'trial')}{sessions}"
+    machine = story.about.settings.get("machine", {})
+    device = f", device {clean(str(machine['device']))}" if "device" in machine else ""
+    words = f"{total} of training over {plural(len(trained), 'trial')}{sessions}{device}"
     return f"{words}; {plural(stopped, 'trial')} stopped early."
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from utsearch.report.groups import accuracy, finished, front
-from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout, name_of, panels
+from utsearch.report.theme import LOG_AXIS, layout, name_of, panelled, shared_axes
 from utsearch.report.traces import BEST, KNOWN, PLAIN, hover, kinds
 
 if TYPE_CHECKING:
@@ -32,18 +33,25 @@ def costs_figure(records: Sequence[Record]) -> dict[str, Any] | None:
     measured = {title: measure for title, measure in MEASURES.items() if any(measure(record) for record in done)}
     if not measured:
         return None
-    places = panels(list(measured))
     data = [trace for i, measure in enumerate(measured.values()) for trace in _points(records, measure, i)]
-    axes: dict[str, Any] = {
-        f"xaxis{i + 1 if i else ''}": {
+    # not the `~s` of parameters, which writes half a megabyte as 500m
+    xaxes = [
+        {
             **LOG_AXIS,
-            "domain": list(place),
+            "tickformat": "~g",
+            "nticks": _ticks(done, measure),
             "title": {"text": title, "font": {"size": 12}},
         }
-        for i, (title, place) in enumerate(zip(measured, places, strict=True))
-    }
-    notes = [heading("validation top-1 (%)", 0, 12)]
-    return {"data": data, "layout": layout(380, **axes, yaxis=AXIS, annotations=notes)}
+        for title, measure in measured.items()
+    ]
+    titles = ["validation top-1 (%)", *[""] * (len(measured) - 1)]
+    return panelled(data, titles, layout(380, **shared_axes(xaxes, {})))
+
+
+def _ticks(records: Sequence[Record], measure: Measure) -> int:
+    """So many that a tick stands for about half a decade, where Plotly writes 1, 2 and 5 of each."""
+    costs = [cost for record in records if (cost := measure(record))]
+    return max(4, round(math.log10(max(costs) / min(costs)) / 0.45))
 
 
 def _points(records: Sequence[Record], measure: Measure, panel: int) -> list[dict[str, Any]]:
@@ -56,7 +64,7 @@ def _points(records: Sequence[Record], measure: Measure, panel: int) -> list[dic
                 "type": "scatter",
                 "mode": "markers",
                 "xaxis": name_of("x", panel),
-                "yaxis": "y",
+                "yaxis": name_of("y", panel),
                 "name": kind.words,
                 "legendgroup": kind.key,
                 "legendrank": kind.rank,

@@ -10,7 +10,7 @@ from utsearch import pareto
 from utsearch.report.groups import accuracy, finished, thinned
 from utsearch.report.palette import BLUE, INK
 from utsearch.report.story import Story
-from utsearch.report.theme import AXIS, heading, layout, name_of, panels
+from utsearch.report.theme import AXIS, heading, layout, legend_views, name_of, panelled, shared_axes
 from utsearch.report.traces import BEST, KINDS, Kind, kinds
 from utsearch.report.units import HOUR, MINUTE, clean, count, percent
 
@@ -37,6 +37,7 @@ def curves_figure(records: Sequence[Record]) -> dict[str, Any] | None:
             yaxis=AXIS,
             annotations=[heading("validation top-1 (%)", 0, 12)],
         ),
+        "views": legend_views(420),
     }
 
 
@@ -94,27 +95,18 @@ def volume_figure(story: Story) -> dict[str, Any] | None:
     if story.about.scale is None or not (steps := list(growth(story.records, story.about.scale))):
         return None
     size, unit = _unit(steps[-1][1])
-    titles = ["after so many trials", f"after so many {unit} of training"]
     xs: tuple[list[float], list[float]] = (
         [record.number + 1 for record, _, _ in steps],
         [seconds / size for _, seconds, _ in steps],
     )
-    places = panels(titles)
     # the trials that raised it have markers; the first one has made it what it is
     raised = [i for i, (_, _, now) in enumerate(steps) if i == 0 or now > steps[i - 1][2]]
     data = [trace for i, x in enumerate(xs) for trace in _volume_traces(steps, x, raised, i)]
-    axes: dict[str, Any] = {
-        f"xaxis{i + 1 if i else ''}": {
-            **AXIS,
-            "domain": list(places[i]),
-            "anchor": name_of("y", i),
-            "rangemode": "tozero",
-        }
-        for i in range(2)
-    }
-    axes |= {"yaxis": AXIS, "yaxis2": {**AXIS, "anchor": "x2", "matches": "y"}}
-    notes = [heading(title, place[0], 12) for title, place in zip(titles, places, strict=True)]
-    return {"data": data, "layout": layout(320, **axes, annotations=notes, showlegend=False)}
+    xaxes = [
+        {"rangemode": "tozero", "title": {"text": text, "font": {"size": 12}}}
+        for text in ("trials", f"{unit} of training")
+    ]
+    return panelled(data, ["hypervolume", ""], layout(320, **shared_axes(xaxes, {}), showlegend=False))
 
 
 def _volume_traces(

@@ -11,7 +11,7 @@ from utsearch.design import DesignError, Slot
 from utsearch.report.groups import finished, thinned
 from utsearch.report.palette import BLUE, GREY, INK, VERMILLION
 from utsearch.report.story import Story, depth_of, regrets, slots
-from utsearch.report.theme import AXIS, heading, layout, name_of, panels
+from utsearch.report.theme import layout, name_of, panelled, shared_axes
 from utsearch.report.traces import hover
 from utsearch.report.units import clean
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from utsearch.search import Record
 
 MOST_BARS, MOST_POINTS, MOST_NAMES = 12, 300, 10
+LONGEST_TICK = 12  # letters of a name under an axis
 JITTER = 7  # places beside a category's middle, so that equal points stay apart
 
 Trait = Callable[[Slot, int], Iterable[str]]
@@ -30,13 +31,12 @@ def importance_figure(importance: Mapping[str, Mapping[str, float]]) -> dict[str
         return None
     first = next(iter(importance.values()))
     names = sorted(first, key=lambda name: -first[name])[:MOST_BARS][::-1]
-    places = panels(list(importance))
     data = [
         {
             "type": "bar",
             "orientation": "h",
             "xaxis": name_of("x", i),
-            "yaxis": "y",
+            "yaxis": name_of("y", i),
             "x": [100 * shares.get(name, 0.0) for name in names],
             "y": [escape(clean(name)) for name in names],
             "marker": {"color": BLUE},
@@ -47,14 +47,10 @@ def importance_figure(importance: Mapping[str, Mapping[str, float]]) -> dict[str
         }
         for i, (goal, shares) in enumerate(importance.items())
     ]
-    axes: dict[str, Any] = {
-        f"xaxis{i + 1 if i else ''}": {**AXIS, "domain": list(place), "rangemode": "tozero", "ticksuffix": " %"}
-        for i, place in enumerate(places)
-    }
-    notes = [heading(f"for {goal}", place[0], 12) for goal, place in zip(importance, places, strict=True)]
-    space = {"margin": {"l": 150, "r": 14, "t": 34, "b": 40}, "bargap": 0.35, "showlegend": False}
-    height = 90 + 24 * len(names)
-    return {"data": data, "layout": layout(height, **axes, yaxis={**AXIS, "ticks": ""}, annotations=notes, **space)}
+    axes = shared_axes([{"rangemode": "tozero", "ticksuffix": " %", "nticks": 5}] * len(importance), {"ticks": ""})
+    space = {"margin": {"l": 120, "r": 14, "t": 34, "b": 40, "autoexpand": False}, "bargap": 0.35, "showlegend": False}
+    given = layout(90 + 24 * len(names), **axes, **space)
+    return panelled(data, [f"for {goal}" for goal in importance], given)
 
 
 def _place(slot: Slot, depth: int) -> list[str]:
@@ -85,25 +81,28 @@ def slices_figure(story: Story) -> dict[str, Any] | None:
     if not tuned:
         return None
     titles = [f"by {name}" for name in TRAITS]
-    places = panels(titles, 0.04)
     data: list[dict[str, Any]] = []
-    axes: dict[str, Any] = {}
+    xaxes: list[dict[str, Any]] = []
+    longest = 1
     for i, trait in enumerate(TRAITS.values()):
         groups = _groups(tuned, trait, depth)
         names = list(groups)
         data += _strips(groups, gaps, i)
         # ticks below are written out: a category axis has no places between
-        axes[f"xaxis{i + 1 if i else ''}"] = {
-            **AXIS,
-            "domain": list(places[i]),
-            "showgrid": False,
-            "tickvals": list(range(len(names))),
-            "ticktext": [escape(clean(name)) for name in names],
-            "range": [-0.6, max(len(names), 1) - 0.4],
-        }
-    axes["yaxis"] = {**AXIS, "title": {"text": "points below the front", "standoff": 6}, "autorange": "reversed"}
-    notes = [heading(title, place[0], 12) for title, place in zip(titles, places, strict=True)]
-    return {"data": data, "layout": layout(400, **axes, annotations=notes, showlegend=False)}
+        longest = max(longest, *map(len, names), 1)
+        xaxes.append(
+            {
+                "showgrid": False,
+                "tickvals": list(range(len(names))),
+                "ticktext": [escape(clean(name)) for name in names],
+                "range": [-0.6, max(len(names), 1) - 0.4],
+            }
+        )
+    turned = min(longest, LONGEST_TICK) * 8 + 16  # pixels, where there is no room to lie
+    margin = {"l": 56, "r": 14, "t": 36, "b": turned, "autoexpand": False}
+    axes = shared_axes(xaxes, {"autorange": "reversed"})
+    axes["yaxis"]["title"] = {"text": "points below the front", "standoff": 6, "font": {"size": 12}}
+    return panelled(data, titles, layout(340 + turned, **axes, margin=margin, showlegend=False), 0.04)
 
 
 def _groups(records: Sequence[Record], trait: Trait, depth: int) -> dict[str, list[Record]]:
@@ -127,7 +126,7 @@ def _strips(groups: Mapping[str, Sequence[Record]], gaps: Mapping[int, float], p
     points = [
         (i, j, record) for i, group in enumerate(groups.values()) for j, record in enumerate(thinned(group, share))
     ]
-    axes = {"type": "scatter", "xaxis": name_of("x", panel), "yaxis": "y"}
+    axes = {"type": "scatter", "xaxis": name_of("x", panel), "yaxis": name_of("y", panel)}
     strip = {
         **axes,
         "mode": "markers",

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from utsearch.files import write_atomic
-from utsearch.report.answers import LIMIT, Answer, answers
 from utsearch.report.confirmed import HOW, verdicts
 from utsearch.report.costs import costs_figure
 from utsearch.report.curves import curves_figure, volume_figure
 from utsearch.report.effects import importance_figure, slices_figure
 from utsearch.report.figure import pareto_figure, sized
 from utsearch.report.frame import VIEWS
-from utsearch.report.groups import front, hypervolume, title
-from utsearch.report.page import asset, caption, comparison_list, flatten, front_html, template, text, under
+from utsearch.report.page import asset, caption, comparison_list, front_html, template, text, under
+from utsearch.report.parts import answers_html, choices_html, ended_html, settings_html, versus_html
+from utsearch.report.prior import prior_figure
 from utsearch.report.seeds import confirmed_figure
-from utsearch.report.story import Story, best_under
-from utsearch.report.theme import CONFIG
-from utsearch.report.units import count, duration, percent, plural
+from utsearch.report.story import Story
+from utsearch.report.theme import CONFIG, Figure
 from utsearch.report.where import where_figure
-
-MOST_ENDED = 200  # rows of the table of trials that did not finish
-
-Figure = dict[str, Any]
 
 
 def write_report(stories: Sequence[Story], path: Path) -> Path:
@@ -54,7 +47,7 @@ def report(stories: Sequence[Story]) -> str:
     return template("report.html").substitute(
         title=text(f"{names}: report"),
         style=asset("page.css") + asset("report.css"),
-        versus=_versus(stories) if len(stories) > 1 else "",
+        versus=versus_html(stories) if len(stories) > 1 else "",
         columns="".join(f"<article>{column}</article>" for column in columns),
         count=str(len(stories)),
         plotly=get_plotlyjs(),
@@ -98,6 +91,7 @@ def figures(story: Story) -> Iterator[tuple[str, Figure]]:
         "seeds": confirmed_figure(story.confirmed),
         "where": where_figure(story),
         "volume": volume_figure(story),
+        "prior": prior_figure(story.records),
         "curves": curves_figure(story.records),
         "importance": importance_figure(story.importance),
         "slices": slices_figure(story),
@@ -126,6 +120,12 @@ _SECTIONS = (
         "Hypervolume: the share of the box from the linear probe to 100 % that the front dominates. Dots raised it.",
     ),
     (
+        "prior",
+        "What the prior had thought",
+        "A prior's score of the designs that it queued, against what they reached; further right it liked them better. "
+        "It queued the best of each size only, so this says less of a prior than a correlation over many designs does.",
+    ),
+    (
         "curves",
         "Learning curves",
         "Validation top-1 at every rung; a curve that ends early was stopped. Of many, evenly chosen ones are drawn.",
@@ -149,19 +149,36 @@ _SECTIONS = (
 )
 
 
+# why a section has nothing to draw; of what was not asked for, such as a prior, nothing is said
+_REASONS = {
+    "where": "No finished design tunes anything yet.",
+    "volume": "No trial has finished yet.",
+    "curves": "No trial has reached a rung yet.",
+    "importance": "Too few sampled trials yet; the catalogue's do not count.",
+    "slices": "No finished design tunes anything yet.",
+    "costs": "No trial has finished yet.",
+}
+
+
 def _column(story: Story, prefix: str, present: set[str]) -> str:
     records, about = story.records, story.about
     parts = [
         f"<h1>{text(f'Tuner designs on {about.dataset} with {about.backbone}')}</h1>",
         f'<p class="under">{text(under(records, about))}</p>',
-        _answers(answers(story)),
+        '<h2 class="short">In short</h2>',
+        answers_html(story),
+        choices_html(story),
         _section(prefix, "front", "The front", caption(records)),
         f'<section><div class="scroll">{front_html(records)}</div></section>',
-        *(_confirmed(prefix, story) if "seeds" in present else ()),
+        *(
+            _confirmed(prefix, story)
+            if "seeds" in present
+            else (_missing("Confirmed over seeds", _unconfirmed(story)),)
+        ),
         f"<section><h2>Against the catalogue, one seed on validation</h2>{comparison_list(records)}</section>",
-        *(_section(prefix, key, heading, words) for key, heading, words in _SECTIONS if key in present),
-        _ended(story),
-        _settings(story),
+        *(_part(prefix, part, present) for part in _SECTIONS),
+        ended_html(story),
+        settings_html(story),
     ]
     return "".join(parts)
 
@@ -171,89 +188,26 @@ def _section(prefix: str, key: str, heading: str, words: str) -> str:
     return f"<section><h2>{text(heading)}</h2><figure>{plot}<figcaption>{text(words)}</figcaption></figure></section>"
 
 
+def _part(prefix: str, part: tuple[str, str, str], present: set[str]) -> str:
+    """A section, or the reason why there is none."""
+    key, heading, words = part
+    if key in present:
+        return _section(prefix, key, heading, words)
+    return _missing(heading, _REASONS[key]) if key in _REASONS else ""
+
+
+def _missing(heading: str, why: str) -> str:
+    return f'<section><h2>{text(heading)}</h2><p class="missing">{text(why)}</p></section>'
+
+
+def _unconfirmed(story: Story) -> str:
+    command = f"python cli.py confirm --study {story.about.study} --most 3 --seeds 10"
+    return f"Not yet: every number of this page is of one seed. {command} retrains the front beside the known forms."
+
+
 def _confirmed(prefix: str, story: Story) -> Iterator[str]:
     """The confirmed front, and in words which new designs beat the known ones, and which do not."""
     yield _section(prefix, "seeds", "Confirmed over seeds", f"Retrained on train+val, read on test. {HOW}")
     first, *rest = verdicts(story.confirmed, story.rivalries)
     listed = "".join(f"<li>{text(line)}</li>" for line in rest)
     yield f"<section><p><strong>{text(first)}</strong></p><ul>{listed}</ul></section>"
-
-
-def _answers(given: Sequence[Answer]) -> str:
-    rows = []
-    for question, answer, code in given:
-        copied = f'<button class="copy"><code>{escape(code)}</code></button>' if code else ""
-        rows.append(f"<dt>{text(question)}</dt><dd>{text(answer)}{copied}</dd>")
-    return f'<dl class="answers">{"".join(rows)}</dl>'
-
-
-def _ended(story: Story) -> str:
-    """What did not finish, and why."""
-    lost = [record for record in story.records if record.status not in ("finished", "running", "waiting")]
-    if not lost:
-        return ""
-    went_on = {r.resumes: f"; trial {r.number} resumes it" for r in story.records if r.status != "duplicate"}
-    tally = Counter((record.status, record.epoch) for record in lost)
-    listed = ", ".join(f"{n} {status} at epoch {epoch}" for (status, epoch), n in sorted(tally.items()))
-    rows = "".join(
-        f"<tr><td class=number>#{record.number}</td><td>{text(record.status)}</td><td class=number>{record.epoch}</td>"
-        f"<td>{text((record.reason or '') + went_on.get(record.number, ''))}</td>"
-        f"<td class=design><code>{text(title(record))}</code></td></tr>"
-        for record in lost[:MOST_ENDED]
-    )
-    more = f"<p>{len(lost) - MOST_ENDED} more are not listed.</p>" if len(lost) > MOST_ENDED else ""
-    head = "<tr><th class=number>trial</th><th>end</th><th class=number>epoch</th><th>why</th><th>design</th></tr>"
-    return (
-        f"<section><h2>What was stopped, and why</h2><p>{text(listed)}.</p><details><summary>All of them</summary>"
-        f'<div class="scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>{more}</details></section>'
-    )
-
-
-def _settings(story: Story) -> str:
-    listed = "".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in flatten(story.about.settings))
-    sessions = "".join(
-        f"<li>{text(str(session.get('started', '?')))} on {text(str(session.get('host', '?')))}: "
-        f"<code>{text(str(session.get('command', '?')))}</code></li>"
-        for session in story.sessions
-    )
-    again = f"<h3>Sessions</h3><ul>{sessions}</ul>" if sessions else ""
-    return f"<section><h2>Settings and fingerprints</h2><dl>{listed}</dl>{again}</section>"
-
-
-def _versus(stories: Sequence[Story]) -> str:
-    """The studies in one table."""
-    heads = ("study", "trials", "front", "best top-1 %", f"best under {count(LIMIT)}", "hypervolume", "training")
-    head = "".join(f'<th class="{"number" if i else ""}">{text(name)}</th>' for i, name in enumerate(heads))
-    rows = "".join(f"<tr>{''.join(_versus_cells(story))}</tr>" for story in stories)
-    differing = _differing(stories)
-    settings = f"<p>Settings that differ: {text(', '.join(differing))}.</p>" if differing else ""
-    note = "<p>Hypervolumes compare only where their boxes (scale) are the same.</p>"
-    table = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-    heading = f"<h1>{text(plural(len(stories), 'study', 'studies'))}</h1>"
-    return f'<section class="versus">{heading}{table}{note}{settings}</section>'
-
-
-def _versus_cells(story: Story) -> Iterator[str]:
-    records, volume = story.records, hypervolume(story.records, story.about.scale)
-    members, under_limit = front(records), best_under(records, LIMIT)
-    yield f"<td>{text(story.about.study)}</td>"
-    numbers = (
-        str(len(records)),
-        str(len(members)),
-        percent(members[-1].top1 or 0.0) if members else "-",
-        percent(under_limit.top1 or 0.0) if under_limit else "-",
-        "-" if volume is None else f"{volume:.3f}",
-        duration(sum(record.seconds for record in records)),
-    )
-    yield from (f'<td class="number">{text(value)}</td>' for value in numbers)
-
-
-def _differing(stories: Sequence[Story]) -> list[str]:
-    """Names of settings, versions and machines apart, that are not the same in all."""
-    flat: list[Mapping[str, str]] = [dict(flatten(story.about.settings)) for story in stories]
-    names = dict.fromkeys(name for settings in flat for name in settings)
-    return [
-        name
-        for name in names
-        if not name.startswith(("versions.", "machine.")) and len({settings.get(name) for settings in flat}) > 1
-    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from utsearch import pareto
 from utsearch.report.story import Confirmed
-from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout
+from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout, legend_views
 from utsearch.report.traces import BEST, KNOWN, Kind
 from utsearch.report.units import clean, count, percent, plural
 
@@ -38,7 +38,8 @@ def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
         "yaxis": AXIS,
         "annotations": [heading("test top-1 (%)", 0, 12)],
     }
-    return {"data": [_front(best, place), *(trace for trace in data if trace["x"])], "layout": layout(420, **axes)}
+    traces = [_front(best, place), *(trace for trace in data if trace["x"])]
+    return {"data": traces, "layout": layout(420, **axes), "views": legend_views(420)}
 
 
 def _front(best: Sequence[Confirmed], place: Place) -> dict[str, Any]:

@@ -137,6 +137,9 @@ def hover(record: Record, on_front: bool) -> str:
     lines.append(f"{stopped}epoch {record.epoch}{rung}, {duration(record.seconds)}")
     if record.resumes is not None:
         lines.append(f"resumes trial {record.resumes}, after {duration(record.seconds_before)} of training")
+    if record.prior is not None:
+        scored = "" if record.prior_score is None else f" with a score of {record.prior_score:.4g}"
+        lines.append(f"queued by {escape(clean(record.prior))}{scored}")
     lines += measured(record)
     return "<br>".join(lines)
 

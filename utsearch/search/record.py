@@ -38,6 +38,7 @@ class Record:
             memory, where it ended; with a limit on latency also `latency` in seconds an image and `latency_times` the
             bare network's.
         prior: which prior proposed it, or None.
+        prior_score: that prior's score of it; larger is better.
         resumes: number of the stopped trial that it goes on with, or None; `rungs` has those of that one first.
         seconds_before: that the trials before it took, which are not in `seconds`.
         notice: what else is to be told of its training.
@@ -63,6 +64,7 @@ class Record:
     resumes: int | None = None
     seconds_before: float = 0.0
     notice: str | None = None
+    prior_score: float | None = None
 
     @property
     def is_new(self) -> bool:
@@ -137,6 +139,7 @@ def record_of(trial: FrozenTrial) -> Record:
         resumes=kept.get(RESUMES),
         seconds_before=kept.get("seconds_before", 0.0),
         notice=kept.get("notice"),
+        prior_score=kept.get("prior_score"),
     )
 
 

@@ -33,11 +33,17 @@
   for (const button of document.querySelectorAll("button.copy"))
     button.addEventListener("click", () => copy(button.textContent));
 
-  // Labels of the front are placed in pixels, so each range of widths has its own layout, from narrow to wide.
+  // paper has a width of its own, which Plotly does not hear of; labels and panels have to fit it
+  const PAPER = 680;
+  let printing = false;
+  const toPaper = {width: PAPER, autosize: false};
+  const fits = new Map();
+  // Labels are placed in pixels and panels stand in a row or on each other, so each range of widths has its own layout.
   const fitted = (plot, views) => {
     let current = -1;
     return () => {
-      const fitting = Math.max(0, views.findLastIndex((view) => view.min_width <= plot.clientWidth));
+      const width = printing ? PAPER : plot.clientWidth;
+      const fitting = Math.max(0, views.findLastIndex((view) => view.min_width <= width));
       if (fitting === current) return;
       current = fitting;
       Plotly.relayout(plot, views[current].layout);
@@ -52,7 +58,7 @@
       if (trace.customdata) trace.customdata = trace.customdata.map(named);
     }
     const plot = document.getElementById(id);
-    await Plotly.newPlot(plot, data, layout, config);
+    await Plotly.newPlot(plot, data, printing ? {...layout, ...toPaper} : layout, config);
     plot.on("plotly_click", ({points: [point]}) => point.customdata && copy(point.customdata[1]));
     if (!views) return;
     // Plotly draws every label anew at each step of a drag, which stutters beside very many points: they rest until its end
@@ -63,6 +69,7 @@
     };
     if (plot.querySelectorAll("path.point").length > MANY) plot.addEventListener("mousedown", rest, true);
     const fit = fitted(plot, views);
+    fits.set(plot, fit);
     fit();
     new ResizeObserver(fit).observe(plot);
   };
@@ -78,5 +85,14 @@
     {rootMargin: "600px"},
   );
   for (const place of waiting.keys()) near.observe(place);
-  addEventListener("beforeprint", () => [...waiting.keys()].forEach(show));
+  const turn = (toPrint) => () => {
+    printing = toPrint;
+    for (const plot of document.querySelectorAll(".js-plotly-plot")) {
+      Plotly.relayout(plot, toPrint ? toPaper : {width: null, autosize: true});
+      fits.get(plot)?.();
+    }
+    if (toPrint) for (const place of [...waiting.keys()]) show(place);
+  };
+  addEventListener("beforeprint", turn(true));
+  addEventListener("afterprint", turn(false));
 })();
