@@ -72,8 +72,9 @@ def test_what_one_writes_another_reads(url: str, tmp_path: Path) -> None:
         study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "maximize"])
         trial = study.ask({"rank": IntDistribution(1, 8)})
         trial.set_user_attr("design", "ffn:lora(4)")
-        trial.set_user_attr("rungs", [{"top1": 0.5}])
-        trial.set_user_attr("rungs", [{"top1": 0.5}, {"top1": 0.75}])
+        rungs = [{"index": i, "epoch": 1 + i, "top1": 0.5 + i / 4, "loss": 1.0} for i in range(2)]
+        trial.set_user_attr("rungs", rungs[:1])
+        trial.set_user_attr("rungs", rungs)
         trial.set_constraint("stopped", 0.25)
         study.tell(trial, [100.0, 0.75])
         study.enqueue_trial({"rank": 3}, user_attrs={"given": "linear"})
