@@ -1,7 +1,8 @@
 """The commands that look at stored studies, on a made-up search."""
 
 import json
-import subprocess
+import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from fake_problem import FakeProblem, run_fake
 
 from utsearch.cli import main
-from utsearch.cli.options import complete_study
+from utsearch.cli.printing import print_json
 
 FOLDER = "studies"
 Run = Callable[..., tuple[int, str, str]]
@@ -91,11 +92,6 @@ def test_a_report_of_two_studies(run: Run, tmp_path: Path) -> None:
     assert "2 studies" in out_path.read_text()
 
 
-def test_names_of_studies_are_completed(run: Run, home: Path) -> None:
-    assert complete_study("t") == ["two"]
-    assert complete_study("") == ["one", "two"]
-
-
 LOOKING = (["studies"], ["show", "0"], ["compare", "bad", "bad"], ["report"], ["dashboard"], ["pareto"])
 
 
@@ -119,15 +115,39 @@ def test_an_unknown_trial_says_which_there_are(run: Run) -> None:
     assert err.startswith("error: study 'one' has no trial 999; there are 0 to ")
 
 
-@pytest.mark.parametrize("command", ["studies", "show", "compare", "spaces", "report", "dashboard"])
-def test_help_imports_nothing_heavy_and_shows_an_example(command: str) -> None:
-    code = (
-        "import sys; sys.argv = ['cli.py', sys.argv[1], '--help']\n"
-        "import utsearch.cli\n"
-        "try: utsearch.cli.main()\n"
-        "except SystemExit: pass\n"
-        "print('heavy:', sorted({'torch', 'timm', 'optuna', 'plotly', 'numpy', 'sqlalchemy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True, check=True)
-    assert "heavy: []" in done.stdout
-    assert "Example: python cli.py" in " ".join(done.stdout.split())
+def strict(text: str) -> object:
+    """What a parser by the standard makes of it: NaN and Infinity are no JSON."""
+
+    def refused(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refused)
+
+
+AS_JSON = (["studies"], ["show", "0"], ["compare", "one", "two"], ["pareto"], ["spaces"], ["designs"], ["data", "list"])
+
+
+@pytest.mark.parametrize("words", AS_JSON, ids=lambda words: words[0])
+def test_json_is_json(run: Run, words: list[str]) -> None:
+    code, out, err = run(*words, "--json")
+    assert (code, err) == (0, "")
+    assert strict(out)
+
+
+def test_a_diverged_loss_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"loss": math.nan, "rungs": ({"top1": 0.5}, [math.inf])})
+    assert strict(capsys.readouterr().out) == {"loss": None, "rungs": [{"top1": 0.5}, [None]]}
+
+
+@pytest.mark.parametrize(("columns", "colour"), [(80, False), (150, False), (80, True), (150, True)])
+def test_the_front_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, columns: int, colour: bool) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR" if colour else "NO_COLOR", "1")  # the former makes a terminal of a pipe
+    out = run("pareto", "--study", "one")[1]
+    drawn = out[out.index("\n\n") : out.index("val top-1 % over")].strip("\n").splitlines()
+    assert len(drawn) >= 16
+    assert all(len(line) <= 80 for line in drawn)
+    assert ("\x1b[" in out) == colour
+    assert not any("\x1b" in line for line in drawn), "the drawing says by its letters what colour would"
+    table = re.sub(r"\x1b\[[\d;]*m", "", out[: out.index("\n\n")]).splitlines()
+    assert all(len(line) <= columns for line in table)

@@ -1,9 +1,11 @@
 """The known designs by name."""
 
+import pytest
 from timm.models.beit import Beit
 
 from utsearch.backbones import Backbone
-from utsearch.tuning import known, known_designs, resolve
+from utsearch.design import Design, DesignError
+from utsearch.tuning import known, known_designs, named, resolve
 
 
 def test_a_search_starts_from_few_baselines(backbone: Backbone) -> None:
@@ -31,3 +33,9 @@ def test_designs_that_need_missing_sites_are_left_out() -> None:
         "adapter-plus-8",
         "ssf",
     }
+
+
+def test_a_design_is_given_by_its_name_or_its_text() -> None:
+    assert named("lora-8") == named("qkv:lora(8)") == Design.parse("qkv:lora(8)")
+    with pytest.raises(DesignError):
+        named("lora-8000")

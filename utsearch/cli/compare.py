@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from utsearch.cli.options import STUDIES, AsJson, Storage, Studies, complete_study
+from utsearch.cli.completing import complete_study
+from utsearch.cli.options import STUDIES, AsJson, Storage, Studies
+from utsearch.cli.printing import print_json
 
 
 def compare(
@@ -18,7 +20,6 @@ def compare(
 
     Example: python cli.py compare birds-tpe birds-random
     """
-    import json
     from dataclasses import asdict
 
     from utsearch.report.plain import contrast_text
@@ -27,6 +28,6 @@ def compare(
 
     found = contrast(*(open_study(name, storage, studies_dir=studies) for name in (one, other)))
     if as_json:
-        print(json.dumps({"studies": [one, other], **asdict(found)}, indent=2, default=str))
+        print_json({"studies": [one, other], **asdict(found)})
     else:
         print(contrast_text((one, other), found))

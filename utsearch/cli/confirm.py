@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from utsearch.cli.completing import complete_design
 from utsearch.cli.options import STUDIES, AsJson, Cache, Device, Storage, Studies, StudyName, Threads
 
 
@@ -14,7 +15,12 @@ def confirm(
     ] = None,
     front: Annotated[bool, typer.Option("--front/--no-front", help="The designs of the Pareto front.")] = True,
     trial: Annotated[list[int] | None, typer.Option(help="A trial by its number; may be given several times.")] = None,
-    design: Annotated[list[str] | None, typer.Option(help="A design; may be given several times.")] = None,
+    design: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A design or a known one's name; may be given several times.", autocompletion=complete_design
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=2, help="Fresh seeds, the same for all designs.")] = 5,
     rates: Annotated[int, typer.Option(help="Learning rates to try on validation for every design: 1, 3 or 5.")] = 3,
     bounds: Annotated[bool, typer.Option("--bounds", help="Full fine-tuning too.")] = False,

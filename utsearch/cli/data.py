@@ -1,11 +1,13 @@
 """`data`: which data sets can be read, is one whole, and download one."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from utsearch.cli.completing import complete_reader
+from utsearch.cli.printing import print_json
 
 if TYPE_CHECKING:
     from utsearch.data.check import Check
@@ -18,7 +20,10 @@ data = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 ReaderName = Annotated[
-    str, typer.Argument(help="As `data list` shows it, such as cub; for a library torchvision:NAME.")
+    str,
+    typer.Argument(
+        help="As `data list` shows it, such as cub; for a library torchvision:NAME.", autocompletion=complete_reader
+    ),
 ]
 SHOWN = 10  # of many unreadable files or duplicates
 
@@ -46,7 +51,7 @@ def list_(as_json: AsJson = False) -> None:
             }
             for reader in readers().values()
         ]
-        print(json.dumps({"synthetic": list(procedural.NAMES), "readers": rows}, indent=2))
+        print_json({"synthetic": list(procedural.NAMES), "readers": rows})
         return
     print(f"Rendered, nothing to download: {', '.join(procedural.NAMES)}\n")
     print("Read from ROOT as --dataset NAME:ROOT; a plain folder path is read as folder:PATH.\n")
@@ -60,7 +65,12 @@ def list_(as_json: AsJson = False) -> None:
 
 @data.command("check")
 def check_(
-    name: Annotated[str, typer.Argument(help="As --dataset takes it: a folder or NAME:ROOT; or NAME with --root.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="As --dataset takes it: a folder or NAME:ROOT; or NAME with --root.", autocompletion=complete_reader
+        ),
+    ],
     root: Annotated[str | None, typer.Option(help="Where the set is, if NAME does not say it.")] = None,
     readable: Annotated[
         Path | None, typer.Option(help="Write the readable images to this CSV, to be used as --dataset list:CSV.")
@@ -82,7 +92,10 @@ def check_(
         chosen, where = reader(head), f"{rest}:{root}" if colon else root
     with bar() as progress:
         found = check(chosen, where, progress)
-    print(json.dumps(found.to_dict(), indent=2) if as_json else _text(found))
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print(_text(found))
     if readable is not None:
         n = write_readable(chosen, where, found, readable)
         print(f"wrote {readable}: {n:,} readable images; use --dataset list:{readable}", file=sys.stderr)

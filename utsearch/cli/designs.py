@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from utsearch.cli.options import BackboneName
+from utsearch.cli.printing import print_json
 
 if TYPE_CHECKING:
     from utsearch.backbones import Backbone
@@ -21,15 +22,13 @@ def designs(
 
     Example: python cli.py designs --backbone vit_base_patch16_224
     """
-    import json
-
     from utsearch.backbones import load_backbone
     from utsearch.tuning import known_designs
 
     network = load_backbone(backbone, pretrained=False)
     rows = [_row(known, network) for known in known_designs()]
     if as_json:
-        print(json.dumps({"backbone": backbone, "designs": rows}, indent=2, ensure_ascii=False))
+        print_json({"backbone": backbone, "designs": rows})
     else:
         _print(rows, backbone)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from utsearch.cli.options import STUDIES, AsJson, Storage, Studies
+from utsearch.cli.printing import print_json
 
 if TYPE_CHECKING:
     from utsearch.findings import Finding
@@ -24,7 +25,6 @@ def doctor(
 
     Example: python cli.py doctor --study cars --yes
     """
-    import json
     from itertools import chain
 
     from utsearch.data.doctor import check_cache
@@ -48,7 +48,7 @@ def doctor(
             print(_line(finding), flush=True)
     done = [finding for finding in found if finding.repair and (yes or _asked(finding, as_json)) and _repair(finding)]
     if as_json:
-        print(json.dumps([_plain(f, f in done) for f in found], indent=2))
+        print_json([_plain(f, f in done) for f in found])
     left = [finding for finding in found if finding.severity == "problem" and finding not in done]
     if not as_json:
         print(f"\n{_conclusion(found, done, left)}")

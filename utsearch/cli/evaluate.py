@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from utsearch.cli.completing import complete_design
 from utsearch.cli.options import STUDIES, Cache, Device, Storage, Studies, StudyName, Threads
 
 
@@ -12,7 +13,12 @@ def evaluate(
     front: Annotated[bool, typer.Option("--front/--no-front", help="The designs of the Pareto front.")] = True,
     top: Annotated[int, typer.Option(min=0, help="The best by validation, as many.")] = 0,
     trial: Annotated[list[int] | None, typer.Option(help="A trial by its number; may be given several times.")] = None,
-    design: Annotated[list[str] | None, typer.Option(help="A design; may be given several times.")] = None,
+    design: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A design or a known one's name; may be given several times.", autocompletion=complete_design
+        ),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh seeds, the same for all designs.")] = 3,
     bounds: Annotated[bool, typer.Option("--bounds/--no-bounds", help="Full fine-tuning too.")] = True,
     peers: Annotated[

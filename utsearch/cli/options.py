@@ -5,13 +5,10 @@ from typing import Annotated
 
 import typer
 
-STUDIES = Path("studies")
+from utsearch.cli.completing import STUDIES as STUDIES
+from utsearch.cli.completing import complete_dataset, complete_space, complete_study
+
 STORAGE_VARIABLE = "UTSEARCH_STORAGE"  # keeps a password out of the list of processes
-
-
-def complete_study(incomplete: str) -> list[str]:
-    """Names of studies in the default folder that start so, for the shell's completion."""
-    return sorted(path.stem for path in STUDIES.glob("*.db") if path.stem.startswith(incomplete))
 
 
 StudyName = Annotated[
@@ -39,12 +36,16 @@ BudgetText = Annotated[
         "next rung.",
     ),
 ]
-SpaceName = Annotated[str, typer.Option(help="A file of search_spaces/, or the path of a TOML file.")]
+SpaceName = Annotated[
+    str,
+    typer.Option(help="A file of search_spaces/, or the path of a TOML file.", autocompletion=complete_space),
+]
 DatasetName = Annotated[
     str,
     typer.Option(
+        autocompletion=complete_dataset,
         help="mini-birds, mini-cars, mini-flowers; NAME:ROOT for an official layout, such as cub:/data/CUB_200_2011 "
-        "(`data list` shows the names); or a folder CLASS/IMAGE, or train/CLASS/IMAGE with val/ and test/ beside it."
+        "(`data list` shows the names); or a folder CLASS/IMAGE, or train/CLASS/IMAGE with val/ and test/ beside it.",
     ),
 ]
 Classes = Annotated[int | None, typer.Option(min=2, help="Search on so many classes of the set.")]

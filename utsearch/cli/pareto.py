@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from utsearch.cli.options import STUDIES, Storage, Studies, StudyName
+from utsearch.cli.printing import print_json
 
 
 def pareto(
@@ -19,8 +20,6 @@ def pareto(
 
     Example: python cli.py pareto --study mini-birds-vit_mini-mini
     """
-    import json
-
     from utsearch.cli.look import print_result
     from utsearch.errors import UserError
     from utsearch.report.page import write_page
@@ -30,7 +29,7 @@ def pareto(
 
     opened = open_study(study, storage, studies_dir=studies)
     if as_json:
-        print(json.dumps(front_json(opened.records(), about_of(opened)), indent=2))
+        print_json(front_json(opened.records(), about_of(opened)))
         return
     print_result(opened)
     path = out or studies / opened.name / "pareto.html"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from utsearch.cli.options import STUDIES, Storage, Studies, complete_study
+from utsearch.cli.completing import complete_study
+from utsearch.cli.options import STUDIES, Storage, Studies
 
 
 def report(

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from utsearch.cli.printing import print_json
+
 if TYPE_CHECKING:
     from utsearch.search import Study
     from utsearch.search.evaluation import Result, Subject
@@ -105,12 +107,12 @@ def check_rates(rates: int) -> None:
 
 def given_designs(chosen: "list[Subject]", problem: "Problem", texts: Sequence[str]) -> "list[Subject]":
     """The chosen subjects, and designs given as text."""
-    from utsearch.design import Design
     from utsearch.search.evaluation import Subject
+    from utsearch.tuning import named
 
     found = {subject.digest: subject for subject in chosen}
     for text in texts:
-        resolved = problem.resolve(Design.parse(text))
+        resolved = problem.resolve(named(text))
         own = Subject(text, str(resolved.design), resolved.digest, resolved.n_params, known=False)
         found.setdefault(resolved.digest, own)
     return list(found.values())
@@ -139,14 +141,12 @@ def full(problem: "Problem") -> "Subject":
 
 def tell(found: "list[Result]", *, whole: bool, as_json: bool) -> None:
     """Tables or JSON, and after a run on the whole set how far the order of the designs is kept."""
-    import json
-
     from utsearch.report.confirmed import confirmed_json, print_confirmed
     from utsearch.search.comparing import agreement, comparisons
 
     pairs, ranks = comparisons(found), agreement(found) if whole else None
     if as_json:
-        print(json.dumps({**confirmed_json(found, pairs), **({"rank_correlation": ranks} if whole else {})}, indent=2))
+        print_json({**confirmed_json(found, pairs), **({"rank_correlation": ranks} if whole else {})})
         return
     print_confirmed(found, pairs)
     if ranks is not None:

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from utsearch.cli.options import STUDIES, AsJson, Storage, Studies, StudyName
+from utsearch.cli.printing import print_json
 
 
 def show(
@@ -18,7 +19,6 @@ def show(
 
     Example: python cli.py show 17
     """
-    import json
     from dataclasses import asdict
 
     from utsearch.report.answers import where
@@ -32,7 +32,7 @@ def show(
         raise StudyError(f"study {opened.name!r} has no trial {trial}; {there}")
     record = records[trial]
     if as_json:
-        print(json.dumps(asdict(record), indent=2, default=str))
+        print_json(asdict(record))
         return
     print(trial_text(record))
     print(f"\n  {where(record)}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from utsearch.cli.options import AsJson
+from utsearch.cli.printing import print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,14 +17,12 @@ def spaces(as_json: AsJson = False) -> None:
 
     Example: python cli.py spaces
     """
-    import json
-
     from utsearch.report.plain import table
     from utsearch.space import spaces as shipped
 
     found = [_space(name, path) for name, path in shipped().items()]
     if as_json:
-        print(json.dumps(found, indent=2))
+        print_json(found)
     else:
         rows = [[each["name"], _count(each["designs"]), each["error"] or each["title"]] for each in found]
         print(table(("space", "designs", "what it holds"), rows, left=("space", "what it holds")))

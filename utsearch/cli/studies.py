@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from utsearch.cli.options import STUDIES, AsJson, Storage, Studies
+from utsearch.cli.printing import print_json
 
 if TYPE_CHECKING:
     from utsearch.search.shelf import Glance
@@ -16,7 +17,6 @@ def studies(as_json: AsJson = False, storage: Storage = None, studies: Studies =
 
     Example: python cli.py studies --json
     """
-    import json
     from dataclasses import asdict
 
     from utsearch.report.plain import glances_text
@@ -28,7 +28,7 @@ def studies(as_json: AsJson = False, storage: Storage = None, studies: Studies =
         where = studies if storage is None else shown(storage)
         raise StudyError(f"no studies in {where}; make one with: python cli.py search --budget 5m")
     if as_json:
-        print(json.dumps([asdict(glance) for glance in found], indent=2, default=str))
+        print_json([asdict(glance) for glance in found])
     else:
         print(glances_text(found, [_age(glance) for glance in found]))
     if unreadable := [glance.name for glance in found if glance.error]:

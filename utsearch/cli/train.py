@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from utsearch.cli.completing import complete_design
 from utsearch.cli.options import (
     BackboneName,
     Classes,
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
 
 def train(
-    design: Annotated[str | None, typer.Option(help="The design, such as 'mha:lora(8)@all'.")] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="The design, such as 'mha:lora(8)@all', or a known one's name.", autocompletion=complete_design
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="An export folder: repeat the run that made it, with its data, recipe and seed.")
     ] = None,
@@ -60,8 +66,8 @@ def train(
     """
     from utsearch.cli.opening import Chosen, use_threads
     from utsearch.data import Subset
-    from utsearch.design import Design
     from utsearch.errors import UserError
+    from utsearch.tuning import named
 
     use_threads(threads)
     if (design is None) == (config is None):
@@ -69,7 +75,7 @@ def train(
     if config is not None:
         _repeat(config, out, device)
         return
-    parsed = Design.parse(design or "")
+    parsed = named(design or "")
     subset = Subset(classes, shots, fraction, val_shots, subset_seed)
     _train(
         Chosen(dataset, backbone, recipe, device, seed, subset, protocol, img_size, pool, compiled, decoders).open(),

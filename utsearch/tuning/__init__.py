@@ -3,7 +3,7 @@
 from utsearch.tuning.attach import Tuned, attach, attached
 from utsearch.tuning.cells import Cell
 from utsearch.tuning.classifier import Classifier
-from utsearch.tuning.known import Known, fits, known, known_designs, peers
+from utsearch.tuning.known import Known, fits, known, known_designs, named, peers
 from utsearch.tuning.learning import dead_parameters
 from utsearch.tuning.merge import Merged, largest_difference, merge
 from utsearch.tuning.placement import Placement, placements
@@ -26,6 +26,7 @@ __all__ = [
     "known_designs",
     "largest_difference",
     "merge",
+    "named",
     "peers",
     "placements",
     "resolve",

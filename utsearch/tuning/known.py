@@ -34,6 +34,16 @@ def known_designs() -> tuple[Known, ...]:
     )
 
 
+def named(text: str) -> Design:
+    """A known design by its name, or any design by its text.
+
+    Raises:
+        DesignError: it is neither.
+    """
+    by_name = {one.name: one.design for one in known_designs()}
+    return by_name[text] if text in by_name else Design.parse(text)
+
+
 def known(backbone: Backbone) -> dict[str, Design]:
     """The baselines of a search on this backbone by name; those that need sites it lacks are left out."""
     return {one.name: one.design for one in known_designs() if one.enqueue and fits(one.design, backbone)}
