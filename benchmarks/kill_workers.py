@@ -12,16 +12,15 @@ import json
 import os
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-from load import problems, simulated, start
+from load import DATABASE, problems, simulated, start
+from made_by import made_by
 
 from utsearch.files import write_atomic
 from utsearch.search import Record, Study, prepare
 from utsearch.search.queue import SIGNED
-from utsearch.search.storage import shown
 
 ENDLESS = 10**9
 
@@ -43,7 +42,7 @@ def kill(study: Study, arguments: argparse.Namespace, rng: random.Random) -> lis
     for number in range(arguments.kills):
         while not (ready := [w for w in workers if w.pid in begun(study)]):
             time.sleep(0.1)
-        time.sleep(rng.uniform(0, arguments.seconds))
+        time.sleep(rng.uniform(0, arguments.between))
         victim = rng.choice(ready)
         victim.kill()
         victim.communicate()
@@ -77,6 +76,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=0.5, help="a trial sleeps")
+    parser.add_argument("--between", type=float, default=3.0, help="seconds between two kills at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("studies"))
     parser.add_argument("--out", type=Path)
@@ -91,8 +91,8 @@ def main() -> None:
     told = {"kills": arguments.kills, "workers": arguments.workers, "finished": len(ended(study)), "died": died}
     print(json.dumps({**told, "problems": broken}))
     if arguments.out:
-        command = " ".join(shown(word) if "://" in word else word for word in sys.argv[1:])
-        about = {"command": f"python benchmarks/kill_workers.py {command}", **told, "problems": broken}
+        about = {"made_by": made_by(DATABASE), "simulated": f"a trial sleeps {arguments.seconds} s"}
+        about |= {**told, "problems": broken}
         write_atomic(arguments.out, json.dumps(about, indent=1) + "\n")
     raise SystemExit(bool(broken))
 

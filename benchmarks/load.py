@@ -11,7 +11,6 @@ the worker's loop, claims, early stopping (`regret`), and the storage. A worker 
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -22,16 +21,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from made_by import made_by
+
 from utsearch.design import Design, FormInfo
 from utsearch.files import write_atomic
 from utsearch.search import Budget, Record, Study, make_rule, open_study, prepare, search
 from utsearch.search.record import latest
-from utsearch.search.storage import shown
 from utsearch.space import Space, load_space
 from utsearch.tabular import open_table
 from utsearch.tabular.replay import Recorded
 from utsearch.tabular.table import Curve
 
+DATABASE = ("utsearch", "optuna", "sqlalchemy", "psycopg")
 RANKS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
 SLOTS = ("ffn", "mha", "qkv", "proj")
 CATALOGUE = {"lora": FormInfo("lora", SLOTS, True)}
@@ -203,9 +204,7 @@ def main() -> None:
         rows.append(measure(arguments, n, workers))
         print(json.dumps(rows[-1]), flush=True)
     if arguments.out:
-        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
-        words = ["python", "benchmarks/load.py", *(shown(w) if "://" in w else w for w in sys.argv[1:])]
-        about = {"command": " ".join(words), "seconds": arguments.seconds, **machine}
+        about = {"made_by": made_by(DATABASE), "simulated": f"a trial sleeps {arguments.seconds} s"}
         write_atomic(arguments.out, json.dumps({**about, "rows": rows}, indent=1) + "\n")
     raise SystemExit(any(row["problems"] for row in rows))
 
