@@ -194,3 +194,24 @@ def test_the_chain_counts_from_its_end() -> None:
     failed = replace(third, status="failed")
     assert [r.number for r in latest([first, second, third])] == [2]
     assert [r.number for r in latest([first, second, failed])] == [1, 2]
+
+
+def test_in_a_large_study_not_every_call_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With four for many, a study of 12 to 15 trials is looked through at every fourth of them."""
+    looked: list[int] = []
+
+    @dataclass(frozen=True)
+    class Strict:
+        def decide(self, own: Observed, others: Any) -> Decision:
+            looked.append(len(study.optuna.trials))
+            return Decision(False, 0.1, "never")
+
+    monkeypatch.setattr("utsearch.search.promotion.MANY", 4)
+    problem = FakeProblem()
+    study = run_fake(problem, tmp_path, "5", rule=Lenient(until=99), sampler="random")
+    assert "stopped" in {r.status for r in study.records()}
+    looked.clear()
+    while len(study.optuna.trials) < 16:
+        promote(study.optuna, Strict(), 0, lambda t: observed(record_of(t), problem.depth))
+        study.optuna.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
+    assert {n for n in looked if n >= 12} == {12}

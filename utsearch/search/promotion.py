@@ -19,6 +19,7 @@ from utsearch.search.record import RESUMES, not_resumed, record_of
 from utsearch.search.stopping import Rule
 from utsearch.search.study import Study
 
+MANY = 500  # trials: above it one more changes little, and stopped ones are judged again at every second, third, …
 MOST = 20  # stopped trials that are judged again at a time, those that fell least short when they were stopped
 
 
@@ -27,8 +28,9 @@ def promote(
 ) -> int | None:
     """Queue one trial that goes on with a stopped one, if one is worth it; returns the number of the stopped one.
 
-    Without a rule only trials that a deadline cut off go on. Every trial is resumed at most once, so that a design
-    is promoted at most once at each rung; known designs are queued by `enqueue_known`.
+    Without a rule only trials that a deadline cut off go on; in a large study not every call looks. Every trial is
+    resumed at most once, so that a design is promoted at most once at each rung; known designs are queued by
+    `enqueue_known`.
 
     Args:
         study: of the trials.
@@ -37,6 +39,8 @@ def promote(
         observe: reads a trial as the rule does.
     """
     trials = study.get_trials(deepcopy=False)
+    if len(trials) % (1 + len(trials) // MANY):
+        return None
     if any(RESUMES in t.user_attrs and t.state is TrialState.WAITING for t in trials):
         return None
     resumed = {t.user_attrs.get(RESUMES) for t in trials}
