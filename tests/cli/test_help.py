@@ -109,7 +109,11 @@ OFFERED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "offered"), OFFERED, ids=lambda value: " ".join(value) or "nothing")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    OFFERED,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else " ".join(value) or "nothing",
+)
 def test_the_shell_completes(words: list[str], offered: set[str], tmp_path: Path) -> None:
     for name in ("studies/birds", "studies/bugs", "studies/cars", "elsewhere/far"):
         path = tmp_path / f"{name}.db"
