@@ -2,34 +2,18 @@
 
 import importlib.util
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
+from doc_commands import PAGES, ROOT, commands
 from PIL import Image
+from typer.core import TyperGroup
 
 from utsearch.cli import app
 from utsearch.forms import info
 from utsearch.space import load_space
-
-ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-SHELL = re.compile(r"```sh\n(.*?)```|^((?:    .*\n)+)|`([^`]+)`", re.DOTALL | re.MULTILINE)
-GIVEN = {"NAME": "birds", "STUDY": "birds"}  # placeholders of the text
-
-
-def commands() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Page and words of each command: in shell blocks, indented blocks and between backticks."""
-    for page in PAGES:
-        for fenced, indented, inline in SHELL.findall(page.read_text()):
-            text = (fenced or indented).replace("\\\n", " ") or " ".join(inline.split())
-            for line in re.split(r"\n|&&", text):
-                _, told, rest = line.partition("python cli.py ")
-                if told and "…" not in rest:
-                    yield page.name, tuple(GIVEN.get(word, word) for word in shlex.split(rest, comments=True))
 
 
 def blocks(language: str) -> Iterator[tuple[str, str]]:
@@ -38,30 +22,34 @@ def blocks(language: str) -> Iterator[tuple[str, str]]:
             yield page.name, found[1]
 
 
-FOUND = sorted(set(commands()))
+FOUND = sorted({(page.name, words) for page in PAGES for words in commands(page)})
 
 
 @pytest.mark.parametrize(("page", "words"), FOUND, ids=[f"{page}: {' '.join(words)}" for page, words in FOUND])
 def test_every_command_is_one(page: str, words: tuple[str, ...]) -> None:
-    """Names of commands and options, and the types of their values, without running anything."""
-    command: click.Command = typer.main.get_command(app)
+    """Names of commands and options, and the types of their values; test_docs_run.py runs them."""
+    command = typer.main.get_command(app)
     rest = list(words)
-    context = click.Context(command)
-    while isinstance(command, click.Group):
+    while isinstance(command, TyperGroup):
         if not rest or rest[0].startswith("-"):
             return  # `python cli.py --help`
-        name, found, rest = command.resolve_command(context, rest)
-        assert found is not None, f"{page}: there is no command {name}"
-        command, context = found, click.Context(found, parent=context)
-    if len(words) == 1 and any(p.required for p in command.params):
+        assert rest[0] in command.commands, f"{page}: there is no command {rest[0]}"
+        command = command.commands[rest.pop(0)]
+    if not rest and any(each.required for each in command.params):
         return  # a command named in a sentence
-    command.make_context(command.name, rest, parent=context.parent)
+    command.make_context(words[0], rest)
 
 
 def test_there_are_many() -> None:
     """So that a change of style does not hide them."""
     assert len(FOUND) > 25
     assert {words[0] for _, words in FOUND} >= {"search", "pareto", "report", "confirm", "export", "predict", "data"}
+
+
+@pytest.mark.parametrize("wrong", ["serch", "search --bugdet 3", "search --workers two"])
+def test_a_wrong_command_would_be_found(wrong: str) -> None:
+    with pytest.raises(Exception, match=r"serch|bugdet|valid integer"):
+        test_every_command_is_one("page", tuple(wrong.split()))
 
 
 def test_the_space_file_of_the_docs_is_one(tmp_path: Path) -> None:
