@@ -1,5 +1,6 @@
 """What a stranger's export, study, list or archive must not do."""
 
+import contextlib
 import io
 import json
 import os
@@ -148,6 +149,21 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(size: tuple
         read_image(Files(tmp_path), "bomb.png", Preprocessing(32, 32))
     assert tracemalloc.get_traced_memory()[1] < CRUMBS
     tracemalloc.stop()
+
+
+def test_a_chunk_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    """Pillow skips the rest of a PNG's data in one read of what the chunk says it holds."""
+    Image.new("RGB", (8, 8), "teal").save(tmp_path / "good.png")
+    content = bytearray((tmp_path / "good.png").read_bytes())
+    at = content.index(b"IDAT")
+    content[at - 4 : at] = (2**31 - 16).to_bytes(4, "big")
+    (tmp_path / "claims.png").write_bytes(content)
+    tracemalloc.start()
+    with contextlib.suppress(DataError):
+        read_image(Files(tmp_path), "claims.png", Preprocessing(32, 32))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < CRUMBS
 
 
 def test_a_list_of_absolute_paths_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The winner as a folder that loads anywhere: `design.json`, `tuner.safetensors` and a README."""
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from utsearch.backbones import Backbone, load_backbone
 from utsearch.card import FORMAT, Card
 from utsearch.data import Preprocessing, evaluation_transform
+from utsearch.data.images import BROKEN
+from utsearch.data.listing import LARGEST
 from utsearch.errors import UserError
 from utsearch.files import read_within, write_atomic
 from utsearch.model_card import PICTURE, model_card
@@ -47,9 +50,9 @@ class Loaded(NamedTuple):
             ExportError: the file cannot be read as an image.
         """
         try:
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(read_within(Path(path), LARGEST))) as image:
                 pixels = self.transform(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except BROKEN as error:
             raise ExportError(f"cannot read the image {path}: {error}") from error
         device = next(self.model.parameters()).device
         probabilities = self.model(pixels[None].to(device)).softmax(1)[0].tolist()

@@ -1,5 +1,6 @@
 """One image of a source as pixels: every mode and orientation read right, or the file named in one line."""
 
+import struct
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +12,11 @@ from utsearch.data.transform import fit
 
 SHOWN = 5  # of many unreadable files in a message
 WAY_ON = "python cli.py data check DATASET --readable GOOD.csv, then --dataset list:GOOD.csv"
-BROKEN = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+# The latter ones are what Pillow's plugins let through of their reckoning with damaged bytes.
+BROKEN = (
+    *(OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError, EOFError),
+    *(TypeError, LookupError, ArithmeticError, struct.error, MemoryError),
+)
 
 
 class Unreadable(DataError):

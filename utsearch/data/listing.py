@@ -1,5 +1,6 @@
 """What a reader finds on disk: names, labels and splits in plain lists; nothing is decoded."""
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from typing import NamedTuple, Protocol, TypeVar
 from PIL import Image
 
 from utsearch.data.dataset import DataError
+from utsearch.files import read_within
 
 SPLITS = ("train", "val", "test")
+LARGEST = 2**30  # bytes of an image's file
 
 Key = TypeVar("Key", int, str)
 
@@ -49,8 +52,8 @@ class Files:
     root: Path
 
     def image(self, name: str) -> Image.Image:
-        """Open the file."""
-        return Image.open(self.root / name)
+        """Open the file, from memory: of a file Pillow would take as much as a damaged chunk claims to hold."""
+        return Image.open(io.BytesIO(read_within(self.root / name, LARGEST)))
 
     def content(self, name: str, first: int | None = None) -> bytes:
         """The file, or its first bytes."""
