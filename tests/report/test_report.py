@@ -227,6 +227,8 @@ def test_the_best_of_each_size_is_told_with_its_lead_over_lora(
     assert choices(sure)[-1].sure == "10 seeds on test"
     assert choices(sure)[-1].top1 == "88.0 [87.0, 89.0]"
     assert choices(sure)[-1].lora == "+2.0 points [+1.0, +3.0], p = 0.004 (lora-8)"
+    other = Confirmed("trial 7", large.design, 60_000, False, 0.88, (0.87, 0.89), 10)
+    assert cell(large, Story(about, [*small, large], confirmed=[other])) == "+20.0 ± 1.2 (lora-4; one seed)"
     assert cell(record(8), Story(about, small[:2])) == "no LoRA was trained"
 
 
@@ -234,6 +236,8 @@ def test_what_is_missing_is_explained(small: list[Record], about: About, story: 
     bare = report([Story(replace(about, scale=None), [])])
     for words in ("every number of this page is of one seed", "No trial has finished yet", "Too few sampled trials"):
         assert words in bare
+    assert "Nothing to draw yet: no trials yet." in bare
+    assert 'class="plot"' not in bare
     assert "What the prior had thought" not in bare
     assert "every number of this page is of one seed" not in report([story])
 

@@ -58,7 +58,8 @@ def cell(record: Record, story: Story) -> str:
         return "no LoRA was trained"
     times = "" if _fair(pair) or not record.n_params else f", {pair.rival.n_params / record.n_params:.1f}× as large"
     name = clean(pair.rival.baseline or "")
-    return f"{points(pair.difference)} ± {percent(pair.standard_error)} ({name}{times})"
+    one_seed = "; one seed" if seen else ""  # where the row tells of several
+    return f"{points(pair.difference)} ± {percent(pair.standard_error)} ({name}{times}{one_seed})"
 
 
 def confirmed_as(record: Record, story: Story) -> Confirmed | None:

@@ -13,6 +13,7 @@ from utsearch.report.curves import curves_figure, volume_figure
 from utsearch.report.effects import importance_figure, slices_figure
 from utsearch.report.figure import pareto_figure, sized
 from utsearch.report.frame import VIEWS
+from utsearch.report.groups import drawn, tally
 from utsearch.report.page import asset, caption, comparison_list, front_html, template, text, under
 from utsearch.report.parts import answers_html, choices_html, ended_html, settings_html, versus_html
 from utsearch.report.prior import prior_figure
@@ -41,9 +42,9 @@ def report(stories: Sequence[Story]) -> str:
         raise ValueError("a report needs a study")
     names = ", ".join(story.about.study for story in stories)
     words: dict[str, int] = {}  # every hover text and design once: a trial stands in several figures
-    drawn = [{key: _shared(figure, words) for key, figure in figures(story)} for story in stories]
-    plots = [{"id": f"s{i}-{key}", **figure} for i, figs in enumerate(drawn) for key, figure in figs.items()]
-    columns = [_column(story, f"s{i}", set(figs)) for i, (story, figs) in enumerate(zip(stories, drawn, strict=True))]
+    made = [{key: _shared(figure, words) for key, figure in figures(story)} for story in stories]
+    plots = [{"id": f"s{i}-{key}", **figure} for i, figs in enumerate(made) for key, figure in figs.items()]
+    columns = [_column(story, f"s{i}", set(figs)) for i, (story, figs) in enumerate(zip(stories, made, strict=True))]
     return template("report.html").substitute(
         title=text(f"{names}: report"),
         style=asset("page.css") + asset("report.css"),
@@ -84,9 +85,8 @@ def _short(value: Any) -> Any:
 
 def figures(story: Story) -> Iterator[tuple[str, Figure]]:
     """The figures that this study has, by the id of their place."""
-    drawn = pareto_figure(story.records).to_dict()
-    views = [{"min_width": view.min_width, "layout": sized(story.records, view)} for view in VIEWS]
-    yield "front", {"data": drawn["data"], "layout": drawn["layout"], "views": views}
+    if drawn(story.records):
+        yield "front", _front(story)
     others = {
         "seeds": confirmed_figure(story.confirmed),
         "where": where_figure(story),
@@ -105,6 +105,13 @@ def plotly_figures(story: Story) -> dict[str, Any]:
     from plotly.graph_objects import Figure as PlotlyFigure
 
     return {key: PlotlyFigure({"data": each["data"], "layout": each["layout"]}) for key, each in figures(story)}
+
+
+def _front(story: Story) -> Figure:
+    """The Pareto front; its labels are placed for each range of widths."""
+    figure = pareto_figure(story.records).to_dict()
+    views = [{"min_width": view.min_width, "layout": sized(story.records, view)} for view in VIEWS]
+    return {"data": figure["data"], "layout": figure["layout"], "views": views}
 
 
 _SECTIONS = (
@@ -168,8 +175,11 @@ def _column(story: Story, prefix: str, present: set[str]) -> str:
         '<h2 class="short">In short</h2>',
         answers_html(story),
         choices_html(story),
-        _section(prefix, "front", "The front", caption(records)),
-        f'<section><div class="scroll">{front_html(records)}</div></section>',
+        *(
+            _drawn_front(prefix, story)
+            if "front" in present
+            else (_missing("The front", f"Nothing to draw yet: {tally(records)}."),)
+        ),
         *(
             _confirmed(prefix, story)
             if "seeds" in present
@@ -203,6 +213,11 @@ def _missing(heading: str, why: str) -> str:
 def _unconfirmed(story: Story) -> str:
     command = f"python cli.py confirm --study {story.about.study} --most 3 --seeds 10"
     return f"Not yet: every number of this page is of one seed. {command} retrains the front beside the known forms."
+
+
+def _drawn_front(prefix: str, story: Story) -> Iterator[str]:
+    yield _section(prefix, "front", "The front", caption(story.records))
+    yield f'<section><div class="scroll">{front_html(story.records)}</div></section>'
 
 
 def _confirmed(prefix: str, story: Story) -> Iterator[str]:

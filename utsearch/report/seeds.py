@@ -32,7 +32,8 @@ def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
     axes = {
         "xaxis": {
             **LOG_AXIS,
-            "range": [min(logs) - 0.15, max(logs) + 0.15],
+            "range": [min(logs) - 0.35, max(logs) + 0.15],
+            "nticks": max(3, round((max(logs) - min(logs)) / 0.45)),
             "title": {"text": "tuner parameters (log scale; the linear probe, at the left, has none)"},
         },
         "yaxis": AXIS,
@@ -79,7 +80,7 @@ def _trace(
             "width": 4,
         },
         "text": [escape(clean(r.name)) if not r.known or r in named else "" for r in members],
-        "textposition": "top center",
+        "textposition": "top left",  # where no better design can be
         "textfont": {"size": 11},
         "hovertext": [_words(result) for result in members],
         "hoverinfo": "text",
