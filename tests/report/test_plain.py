@@ -25,9 +25,19 @@ def test_higher_accuracy_is_higher_and_more_parameters_further_right(record: Cal
 
 
 def test_ticks_are_sizes_and_the_probe_stands_at_zero(study: Sequence[Record]) -> None:
-    axis = drawing(study).splitlines()[-2].split()
+    axis = drawing(study).splitlines()[-3].split()
     assert axis[0] == "0"
     assert {"1k", "10k", "100k"} <= set(axis)
+
+
+def test_ticks_never_run_into_each_other(record: Callable[..., Record]) -> None:
+    sizes = (300, 384, 50_000)
+    records = [record(0, baseline="linear", n_params=0), *(record(i, n_params=n) for i, n in enumerate(sizes, 1))]
+    for width in (40, 72, 112):
+        ticks = drawing(records, width).splitlines()[-3].split()
+        assert ticks[0] == "0"
+        assert set(ticks) <= {"0", "300", "1k", "3k", "10k", "30k"}
+        assert len(ticks) >= 4
 
 
 def test_nothing_to_draw_is_said() -> None:

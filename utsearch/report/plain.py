@@ -58,7 +58,7 @@ def drawing(records: Sequence[Record], width: int = 72, height: int = 16) -> str
     axis = _axis(limits.log_low, limits.log_high, width, limits.strip)
     legend = f"{BEST} new, on the front  {KNOWN} catalogue  {PLAIN} other new  {STOPPED} stopped early"
     return "\n".join(
-        [*lines, f"{'':>5} └{'─' * width}", f"{'':>7}{axis}", f"{'':>7}val top-1 % over parameters   {legend}"]
+        [*lines, f"{'':>5} └{'─' * width}", f"{'':>7}{axis}", f"{'':>7}val top-1 % over parameters", f"{'':>7}{legend}"]
     )
 
 
@@ -81,12 +81,12 @@ def _axis(low: float, high: float, width: int, zero: bool) -> str:
     values = [value for value in values if low <= math.log10(value) <= high]
     if len(values) > TICKS:
         values = [value for value in values if str(value).startswith("1")]
-    line = [" "] * (width + 4)
+    line = "0" if zero else ""
     for value in values:
-        text, at = short_count(value), _column(value, low, high, width)
-        line[at : at + len(text)] = text
-    line[0] = "0" if zero else line[0]
-    return "".join(line).rstrip()
+        at = _column(value, low, high, width)
+        if at > len(line) or not line:  # else it would run into the one before
+            line = line.ljust(at) + short_count(value)
+    return line
 
 
 def trial_text(record: Record) -> str:
