@@ -13,16 +13,14 @@ than mini-birds only half, one and two times each form's present rate are tried,
 
 import argparse
 import json
-import platform
 import statistics
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from made_by import made_by
 
 from utsearch.data import Subset
 from utsearch.design import Design
@@ -86,9 +84,8 @@ def measure(path: Path, dataset: str, forms: list[str], seeds: list[int]) -> Non
     content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"top1": {}}
     problem = opened(dataset)
     content["provenance"] = {
-        "command": " ".join(["python", *sys.argv]),
-        "versions": {name: version(name) for name in ("utsearch", "torch", "timm")},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        **made_by(("utsearch", "torch", "timm")),
+        "threads": torch.get_num_threads(),
         "recipe": problem.recipe.fingerprint,
         "data": problem.dataset.fingerprint,
         "backbone": problem.backbone.fingerprint,

@@ -9,15 +9,13 @@ Every number is validation top-1 on mini-birds, everything else at its default. 
 
 import argparse
 import json
-import platform
 import statistics
-import sys
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from made_by import made_by
 
 from utsearch.design import Design
 from utsearch.errors import TrainingFailed
@@ -33,9 +31,8 @@ def measure(path: Path, field: str, values: list[str], designs: list[str], seeds
     content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"top1": {}}
     default = open_problem()
     content["provenance"] = {
-        "command": " ".join(["python", *sys.argv]),
-        "versions": {name: version(name) for name in ("utsearch", "torch", "timm")},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        **made_by(("utsearch", "torch", "timm")),
+        "threads": torch.get_num_threads(),
         "data": default.dataset.fingerprint,
         "backbone": default.backbone.fingerprint,
     }

@@ -18,11 +18,9 @@ Both count from the moment when the last worker has ended its first trial until 
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -30,19 +28,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import load
+from made_by import made_by
 from optuna.trial import FrozenTrial
 
 from utsearch.files import write_atomic
 from utsearch.search import Study, open_study
-from utsearch.search.storage import shown
 
 RESULTS = Path(__file__).parent / "results"
 COUNTED = ("finished", "stopped")
+MEASURED = ("utsearch", "torch", "timm", "optuna", "sqlalchemy")
 
 
 @dataclass(frozen=True)
@@ -236,18 +234,6 @@ def real(asked: argparse.Namespace) -> dict[str, Any]:
 # telling
 
 
-def about() -> dict[str, Any]:
-    """What made a result; no password, no folder."""
-    words = [shown(word) if "://" in word else word for word in sys.argv[1:]]
-    packages = ("utsearch", "torch", "timm", "optuna", "sqlalchemy")
-    return {
-        "command": " ".join(["python benchmarks/scale.py", *words]),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
-    }
-
-
 def draw(asked: argparse.Namespace) -> None:
     """A picture of both results: what N workers are worth, and their efficiency."""
     import plotly.graph_objects as go
@@ -320,9 +306,9 @@ def main() -> None:
         draw(asked)
         return
     if asked.what == "real":
-        result = {"made_by": about(), **real(asked)}
+        result = {"made_by": made_by(MEASURED), **real(asked)}
     else:
-        result = {"made_by": about(), "seconds": asked.seconds, "rows": []}
+        result = {"made_by": made_by(MEASURED), "seconds": asked.seconds, "rows": []}
         for row in simulated(asked):
             result["rows"].append(row)
             print(json.dumps(row), flush=True)

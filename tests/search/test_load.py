@@ -23,8 +23,9 @@ def test_workers_of_a_simulated_load_count_right(tmp_path: Path) -> None:
     records = open_study(None, url, studies_dir=tmp_path).records()
     assert {"finished", "stopped"} <= {record.status for record in records}
     counted = next(i for i, record in enumerate(records) if record.status == "finished")
+    # four workers: two may have trained one more than asked for, and here comes another
     doubled = [*records, replace(records[counted], number=len(records))]
-    assert load.problems(doubled, 30, 2) == [f"{records[counted].digest} was trained 2 times"]
+    assert load.problems(doubled, 30, 4) == [f"{records[counted].digest} was trained 2 times"]
     lost = [replace(records[counted], status="running"), *(r for i, r in enumerate(records) if i != counted)]
     assert f"trial {counted} is running" in load.problems(lost, 30, 2)
 

@@ -40,7 +40,7 @@ def latencies(backbone: Backbone, design: Design, images: Tensor, precision: tor
 
 def _medians(models: tuple[Callable[[Tensor], Tensor], ...], images: Tensor, precision: torch.dtype) -> list[float]:
     times: list[list[float]] = [[] for _ in models]
-    with torch.inference_mode(), autocast(images.device, precision):
+    with torch.no_grad(), autocast(images.device, precision):  # what a network keeps of it may be trained through
         for i in range(WARMING + ROUNDS):
             for model, own in zip(models, times, strict=True):
                 seconds = _timed(model, images)
