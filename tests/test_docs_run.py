@@ -2,17 +2,16 @@
 
 import shutil
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from command_line import Run, caller
 from doc_commands import ALONE, NOT_RUN, PAGES, ROOT, commands, reason, tiny
 from PIL import Image
 
 from utsearch.cli import main
 
-Run = Callable[..., tuple[int, str, str]]
 RUN = {
     page: [w for w in dict.fromkeys(commands(page)) if (len(w) > 1 or w[0] in ALONE) and not reason(w)]
     for page in PAGES
@@ -21,16 +20,7 @@ RUN = {
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["utsearch", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        return code, *capsys.readouterr()
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

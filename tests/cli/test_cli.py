@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-Run = Callable[..., tuple[int, str, str]]
 
 
 def images(folder: Path, classes: int = 3, each: int = 8) -> Path:

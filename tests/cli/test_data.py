@@ -1,12 +1,10 @@
 """Data sets on the command line: list, check, and a search on a subset that reopens as it was."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
+from command_line import Run
 from image_trees import write_cub, write_image
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def test_list(run: Run) -> None:

@@ -1,18 +1,16 @@
 """`doctor` on the command line: what it prints, what it repairs, its exit codes."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import Run
 from fake_problem import FakeProblem, run_fake
 from safetensors.torch import save_file
 
 from utsearch import environment
 from utsearch.environment import check_environment
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Run
 from PIL import Image
 
 from utsearch.cli.workers import check_shared, share
@@ -17,7 +17,6 @@ from utsearch.launch.local import LocalLauncher
 from utsearch.search import StudyError, open_study
 from utsearch.search.study import command_line
 
-Run = Callable[..., tuple[int, str, str]]
 CLI = Path(__file__).parents[2] / "cli.py"
 
 
