@@ -30,7 +30,7 @@ from utsearch.search.record import latest
 from utsearch.space import Space, load_space
 from utsearch.tabular import open_table
 from utsearch.tabular.replay import Recorded
-from utsearch.tabular.table import Curve
+from utsearch.tabular.table import Curve, Epoch
 
 DATABASE = ("utsearch", "optuna", "sqlalchemy", "psycopg")
 RANKS = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]
@@ -44,7 +44,12 @@ p_max = 1_000_000
 first = [0.0, 0.25, 0.5, 0.75]
 count = [0.25, 0.5, 1.0]
 """ + "".join(f'[slots.{s}]\nsites = ["{s}"]\n[slots.{s}.forms.lora]\nrank = {RANKS}\n' for s in SLOTS)
-RUNG_EPOCHS = (1, 2, 4)
+RUNG_EPOCHS = (1, 2)
+
+
+def ends_of(curve: Curve) -> list[Epoch]:
+    """Of a recorded curve the epochs that end a rung: the last one always does."""
+    return [*(epoch for epoch in curve[:-1] if epoch.epoch in RUNG_EPOCHS), curve[-1]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Slept:
 
     def rungs(self) -> Iterator[Recorded]:
         """Each takes its share of the seconds."""
-        ends = [*(e for e in self.curve[:-1] if e.epoch in RUNG_EPOCHS), self.curve[-1]]
+        ends = ends_of(self.curve)
         for index, end in enumerate(ends[self.done :], start=self.done):
             time.sleep(self.seconds / len(ends))
             measured = (end.top1, 0.005, end.loss, end.balanced, end.ece)

@@ -8,7 +8,8 @@
 Every number is validation top-1 on mini-birds after the search's own recipe. From ×1 the rate is doubled as long as
 that helps, then halved likewise, so a row ends one step past its best on both sides. Factors multiply the recipe's
 tuner rate, whatever rate the form has now, so that a second measurement does not depend on the first. On another set
-than mini-birds only half, one and two times each form's present rate are tried, on a part of it.
+than mini-birds only half, one and two times each form's present rate are tried, on a part of it; `--most 1` takes one
+design of each form.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from utsearch.training import Problem, open_problem
 STEPS = (2.0, 0.5)
 LIMITS = (1 / 64, 64.0)
 HOME = "mini-birds"
-PART, PART_SIZE = Subset(classes=20, shots=50), 48  # of other sets: images of a class, pixels
+PART, PART_SIZE = Subset(classes=20, shots=25, val_shots=50), 48  # of other sets: images of a class, pixels
 CACHE = 4_000_000_000  # bytes; it changes no result, and runs of bypass and ladder take a tenth of the time
 DESIGNS = {
     "adapter": ("ffn:adapter(2)", "block:adapter(8, insert=parallel)", "mha|ffn:adapter(8)"),
@@ -79,7 +80,7 @@ def opened(dataset: str) -> Problem:
     return replace(problem, cache=CACHE)
 
 
-def measure(path: Path, dataset: str, forms: list[str], seeds: list[int]) -> None:
+def measure(path: Path, dataset: str, designs: list[str], seeds: list[int]) -> None:
     """Run what the file lacks, and write after every run."""
     content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"top1": {}}
     problem = opened(dataset)
@@ -91,23 +92,22 @@ def measure(path: Path, dataset: str, forms: list[str], seeds: list[int]) -> Non
         "backbone": problem.backbone.fingerprint,
     }
     for seed in seeds:
-        for form in forms:
-            for text in DESIGNS[form]:
-                design, rows = Design.parse(text), content["top1"].setdefault(text, {})
+        for text in designs:
+            design, rows = Design.parse(text), content["top1"].setdefault(text, {})
 
-                def at(factor: float, design: Design = design, rows: Any = rows, seed: int = seed) -> float:
-                    row = rows.setdefault(f"{factor:g}", {})
-                    if str(seed) not in row:
-                        row[str(seed)] = round(accuracy(problem, design, factor, seed), 4)
-                        write_atomic(path, json.dumps(content, indent=1) + "\n")
-                        print(f"{design} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
-                    return float(row[str(seed)])
+            def at(factor: float, design: Design = design, rows: Any = rows, seed: int = seed) -> float:
+                row = rows.setdefault(f"{factor:g}", {})
+                if str(seed) not in row:
+                    row[str(seed)] = round(accuracy(problem, design, factor, seed), 4)
+                    write_atomic(path, json.dumps(content, indent=1) + "\n")
+                    print(f"{design} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
+                return float(row[str(seed)])
 
-                if dataset == HOME:
-                    climb(at)
-                else:
-                    for step in (1.0, *STEPS):
-                        at(step * rate_of(design))
+            if dataset == HOME:
+                climb(at)
+            else:
+                for step in (1.0, *STEPS):
+                    at(step * rate_of(design))
 
 
 def climb(at: Callable[[float], float]) -> None:
@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/rates.json, rates-DATASET.json elsewhere")
     parser.add_argument("--dataset", default=HOME)
     parser.add_argument("--forms", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
+    parser.add_argument("--most", type=int, help="only so many designs of each form, the first ones")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--show", action="store_true", help="print the table of the result file instead")
     arguments = parser.parse_args()
@@ -146,7 +147,8 @@ def main() -> None:
     if arguments.show:
         show(out)
     else:
-        measure(out, arguments.dataset, arguments.forms, arguments.seeds)
+        designs = [text for form in arguments.forms for text in DESIGNS[form][: arguments.most]]
+        measure(out, arguments.dataset, designs, arguments.seeds)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from optuna.trial import FrozenTrial
 
 from utsearch.files import write_atomic
 from utsearch.search import Study, open_study
+from utsearch.tabular import open_table
 
 RESULTS = Path(__file__).parent / "results"
 COUNTED = ("finished", "stopped")
@@ -71,19 +72,18 @@ def steady(ends: Sequence[Sequence[Ended]]) -> float:
 
 
 def by_worker(study: Study, seconds: float | None) -> list[list[Ended]]:
-    """What each process ended; trials that slept `seconds` for all their rungs are worth what they slept."""
+    """What each process ended; trials that slept `seconds` for each of their rungs are worth what they slept."""
     found: dict[int, list[Ended]] = defaultdict(list)
     for trial in study.optuna.get_trials(deepcopy=False):
         if trial.user_attrs.get("status") in COUNTED and trial.datetime_complete is not None:
-            worth = 1.0 if seconds is None else seconds * share_slept(trial)
+            worth = 1.0 if seconds is None else seconds * rungs_slept(trial)
             found[trial.user_attrs["worker"]["pid"]].append(Ended(trial.datetime_complete, worth))
     return [sorted(own, key=lambda one: one.when) for own in found.values()]
 
 
-def share_slept(trial: FrozenTrial) -> float:
-    """Of its rungs those that it played itself, not the trial that it went on with."""
-    own = [rung for rung in trial.user_attrs["rungs"] if "trial" not in rung]
-    return len(own) / (len(load.RUNG_EPOCHS) + 1)
+def rungs_slept(trial: FrozenTrial) -> int:
+    """The rungs that it played itself, not the trial that it went on with."""
+    return sum("trial" not in rung for rung in trial.user_attrs["rungs"])
 
 
 # simulated
@@ -91,11 +91,11 @@ def share_slept(trial: FrozenTrial) -> float:
 
 def simulated(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for each number of workers."""
-    first = None
+    first, rungs = None, len(load.ends_of(next(iter(open_table().curves.values()))))
     for workers in asked.workers:
         row = load.measure(asked, asked.each * workers, workers)
         study = open_study(row.pop("study"), asked.storage, studies_dir=asked.folder)
-        ends = by_worker(study, asked.seconds)
+        ends = by_worker(study, asked.seconds / rungs)
         assert len(ends) == workers, f"{len(ends)} of {workers} workers ended a trial"
         busy = steady(ends) / workers
         first = busy if first is None else first

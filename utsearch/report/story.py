@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from utsearch.design import Design, DesignError, Slot
@@ -67,8 +68,13 @@ class Story:
 
 def slots(record: Record) -> tuple[Slot, ...]:
     """The slots of a record's design; none where its text is not a design (a damaged or foreign study)."""
+    return _slots(record.design)
+
+
+@lru_cache(maxsize=20_000)  # each figure asks for all
+def _slots(text: str) -> tuple[Slot, ...]:
     try:
-        return Design.parse(record.design).slots
+        return Design.parse(text).slots
     except DesignError:
         return ()
 
