@@ -8,8 +8,8 @@
 Every number is validation top-1 on mini-birds after the search's own recipe. From ×1 the rate is doubled as long as
 that helps, then halved likewise, so a row ends one step past its best on both sides. Factors multiply the recipe's
 tuner rate, whatever rate the form has now, so that a second measurement does not depend on the first. On another set
-than mini-birds only half, one and two times each form's present rate are tried, on a part of it; `--most 1` takes one
-design of each form.
+than mini-birds only half, one and two times each form's present rate are tried, on a part of it, or on all with
+`--whole`; `--most 1` takes one design of each form.
 """
 
 import argparse
@@ -73,17 +73,15 @@ def accuracy(problem: Problem, design: Design, factor: float, seed: int) -> floa
         return 0.0
 
 
-def opened(dataset: str) -> Problem:
-    """All of mini-birds, or a part of another set."""
-    here = dataset == HOME
-    problem = open_problem() if here else open_problem(dataset, subset=PART, img_size=PART_SIZE)
+def opened(dataset: str, whole: bool) -> Problem:
+    """A set, or a part of it at fewer pixels."""
+    problem = open_problem(dataset) if whole else open_problem(dataset, subset=PART, img_size=PART_SIZE)
     return replace(problem, cache=CACHE)
 
 
-def measure(path: Path, dataset: str, designs: list[str], seeds: list[int]) -> None:
+def measure(path: Path, problem: Problem, designs: list[str], seeds: list[int]) -> None:
     """Run what the file lacks, and write after every run."""
     content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"top1": {}}
-    problem = opened(dataset)
     content["provenance"] = {
         **made_by(("utsearch", "torch", "timm")),
         "threads": torch.get_num_threads(),
@@ -103,7 +101,7 @@ def measure(path: Path, dataset: str, designs: list[str], seeds: list[int]) -> N
                     print(f"{design} ×{factor:g} seed {seed}: {row[str(seed)]:.3f}", flush=True)
                 return float(row[str(seed)])
 
-            if dataset == HOME:
+            if problem.dataset.name == HOME:
                 climb(at)
             else:
                 for step in (1.0, *STEPS):
@@ -119,13 +117,15 @@ def climb(at: Callable[[float], float]) -> None:
             best, factor = at(factor), factor * step
 
 
-def show(path: Path) -> None:
+def show(path: Path, relative: bool) -> None:
     """A Markdown table: mean top-1 in percent, the best factor of each design in bold."""
-    top1 = json.loads(path.read_text())["top1"]
-    factors = sorted({float(factor) for row in top1.values() for factor in row})
+    top1 = {}
+    for text, by_factor in json.loads(path.read_text())["top1"].items():
+        unit = rate_of(Design.parse(text)) if relative else 1.0
+        top1[text] = {float(factor) / unit: statistics.mean(seeds.values()) for factor, seeds in by_factor.items()}
+    factors = sorted({factor for row in top1.values() for factor in row})
     print("| design | " + " | ".join(f"×{factor:g}" for factor in factors) + " |\n|---|" + "---|" * len(factors))
-    for text, by_factor in top1.items():
-        means = {f: statistics.mean(by_factor[f"{f:g}"].values()) for f in factors if by_factor.get(f"{f:g}")}
+    for text, means in top1.items():
         best = max(means, key=lambda f: means[f])
         cells = [f"{100 * means[f]:.1f}" if f in means else "–" for f in factors]
         cells = [f"**{cell}**" if f == best else cell for f, cell in zip(factors, cells, strict=True)]
@@ -135,20 +135,22 @@ def show(path: Path) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="default: benchmarks/results/rates.json, rates-DATASET.json elsewhere")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/rates.json, elsewhere rates-SET.json")
     parser.add_argument("--dataset", default=HOME)
+    parser.add_argument("--whole", action="store_true", help="of another set than mini-birds too")
     parser.add_argument("--forms", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--most", type=int, help="only so many designs of each form, the first ones")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--show", action="store_true", help="print the table of the result file instead")
     arguments = parser.parse_args()
-    name = "rates.json" if arguments.dataset == HOME else f"rates-{arguments.dataset}.json"
-    out = arguments.out or Path("benchmarks/results") / name
+    home = arguments.dataset == HOME
+    name = "rates" if home else f"rates-{arguments.dataset}{'-whole' * arguments.whole}"
+    out = arguments.out or Path("benchmarks/results") / f"{name}.json"
     if arguments.show:
-        show(out)
+        show(out, relative=not home)
     else:
         designs = [text for form in arguments.forms for text in DESIGNS[form][: arguments.most]]
-        measure(out, arguments.dataset, designs, arguments.seeds)
+        measure(out, opened(arguments.dataset, home or arguments.whole), designs, arguments.seeds)
 
 
 if __name__ == "__main__":
