@@ -84,10 +84,12 @@ def test_pictures_of_the_docs_are_pictures() -> None:
             image.verify()  # raises where it is none
 
 
-def test_the_page_of_the_library_is_what_the_docstrings_say() -> None:
-    spec = importlib.util.spec_from_file_location("make_api_doc", ROOT / "tools" / "make_api_doc.py")
+@pytest.mark.parametrize(("tool", "page"), [("make_api_doc", "api.md"), ("make_results", "results.md")])
+def test_a_written_page_is_what_its_tool_writes(tool: str, page: str) -> None:
+    """From the docstrings, and from the reference studies."""
+    spec = importlib.util.spec_from_file_location(tool, ROOT / "tools" / f"{tool}.py")
     assert spec
     assert spec.loader
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    assert (ROOT / "docs" / "api.md").read_text() == tool.api_doc(), "run python tools/make_api_doc.py"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / page).read_text() == module.page(), f"run python tools/{tool}.py"

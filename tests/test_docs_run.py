@@ -33,6 +33,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (70, 64), (60 + 80 * kind, 20 * i, 255 - 80 * kind)).save(path)
     shutil.copy(ROOT / "search_spaces" / "mini.toml", home / "my-space.toml")
+    (home / "studies").mkdir()
+    for path in (ROOT / "studies").glob("reference-*.db"):
+        shutil.copy(path, home / "studies")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         search = ["search", "--dataset", "data", "--recipe", "epochs=1", "--device", "cpu", "--sampler", "random"]

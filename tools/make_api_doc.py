@@ -19,7 +19,7 @@ HEAD = """# The library
 """
 
 
-def api_doc() -> str:
+def page() -> str:
     """The page."""
     return HEAD + "\n".join(part for name in utsearch.__all__ for part in _section(name))
 
@@ -73,4 +73,4 @@ def _text(value: object) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(api_doc(), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")

@@ -162,3 +162,9 @@ def test_average_pooling_leaves_class_token_and_registers_out(name: str) -> None
 def test_a_pooling_that_is_not_there_is_one_line(name: str) -> None:
     with pytest.raises(BackboneError, match=f"{name} cannot pool by 'men'"):
         load_backbone(name, pretrained=False, img_size=64, pool="men")
+
+
+@pytest.mark.parametrize(("name", "size", "patch"), [("vit_mini", 4, 8), ("test_vit", 15, 16)])
+def test_an_image_smaller_than_a_patch_is_refused(name: str, size: int, patch: int) -> None:
+    with pytest.raises(BackboneError, match=f"{name} cuts images into patches of {patch} px; .* not {size}"):
+        load_backbone(name, pretrained=False, img_size=size)

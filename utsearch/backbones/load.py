@@ -110,6 +110,7 @@ def load_backbone(
 
     data: Any = timm.data  # untyped
     model = _create(name, pretrained, img_size, checkpoint)
+    _check_size(model, name, img_size)
     _set_pool(model, name, pool)
     config = data.resolve_model_data_config(model)
     built_for = getattr(getattr(model, "patch_embed", None), "img_size", None)  # None: any size, as convolutions take
@@ -119,6 +120,16 @@ def load_backbone(
     tag = str(model.pretrained_cfg.get("tag", "")) or "default"
     weights = Path(checkpoint).name if checkpoint else (tag if pretrained else "random")
     return Backbone(name, weights, model, int(size[0]), config["mean"], config["std"], pool)
+
+
+def _check_size(model: Any, name: str, img_size: int | None) -> None:
+    """No image smaller than a patch: there would be no token."""
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    side = max(patch) if isinstance(patch, tuple) else patch or 1
+    if img_size is not None and img_size < side:
+        raise BackboneError(
+            f"{name} cuts images into patches of {side} px; img_size must be at least that, not {img_size}"
+        )
 
 
 def _set_pool(model: Any, name: str, pool: str | None) -> None:
@@ -145,6 +156,7 @@ def _load_embedded(pretrained: bool, img_size: int | None, checkpoint: str | Pat
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise BackboneError(f"the weights of {EMBEDDED} are missing or damaged: {error}; reinstall utsearch") from error
     if img_size is not None:
+        _check_size(model, EMBEDDED, img_size)
         model.set_input_size((img_size, img_size))
     _set_pool(model, EMBEDDED, pool)
     weights = f"{EMBEDDED} 1" if pretrained else "random"

@@ -26,19 +26,23 @@ MOST_NUMBERS = 12  # of new designs in such a cloud
 LONGEST = 24  # letters of a name; the hover has the rest
 
 
-def callouts(records: Sequence[Record], view: View) -> list[dict[str, Any]]:
-    """Plotly annotations, placed for this size of the picture; the front's come first and get the better places.
+def callouts(records: Sequence[Record], views: Sequence[View]) -> list[list[dict[str, Any]]]:
+    """For each size of the picture Plotly annotations, placed for it; the front's come first and get the better places.
 
     On a crowded front the catalogue's names are all written, the new designs' numbers where they fit.
     """
-    limits, grouped = ranges(records), kinds(records)
-    on_front = {record.number for record in front(records)}
+    limits, grouped, members = ranges(records), kinds(records), front(records)
+    on_front = {record.number for record in members}
     new = thinned(grouped[BEST.key], MOST_NUMBERS) if len(records) > CROWD else grouped[BEST.key]
     named = sorted((*grouped[KNOWN.key], *new), key=lambda record: record.number not in on_front)
-    anchors = [_anchor(record, view, limits) for record in named]
-    obstacles = [*_markers(grouped, view, limits), *_line(front(records), view, limits)]
-    offsets = place(anchors, obstacles, view.width, view.depth)
-    return [_annotation(record, offset) for record, offset in zip(named, offsets, strict=True) if offset]
+    found = []
+    for view in views:
+        anchors = [_anchor(record, view, limits) for record in named]
+        obstacles = [*_markers(grouped, view, limits), *_line(members, view, limits)]
+        offsets = place(anchors, obstacles, view.width, view.depth)
+        pairs = zip(named, offsets, strict=True)
+        found.append([_annotation(record, offset) for record, offset in pairs if offset])
+    return found
 
 
 def _anchor(record: Record, view: View, limits: Ranges) -> Anchor:

@@ -24,24 +24,28 @@ def pareto_figure(records: Sequence[Record], view: View = VIEWS[-1]) -> Figure:
     """The figure at one size; `sized` gives what changes at others."""
     from plotly import graph_objects as go
 
-    limits = ranges(records)
+    limits, (size,) = ranges(records), sized(records, [view])
     figure = go.Figure({"data": traces(records, limits), "layout": _layout(limits)})
-    figure.update_layout({key.replace(".", "_"): value for key, value in sized(records, view).items()})
+    figure.update_layout({key.replace(".", "_"): value for key, value in size.items()})
     return figure
 
 
-def sized(records: Sequence[Record], view: View) -> dict[str, Any]:
-    """The part of the layout that depends on the size: height, margins, labels, number of ticks.
+def sized(records: Sequence[Record], views: Sequence[View] = VIEWS) -> list[dict[str, Any]]:
+    """The part of the layout that depends on the size, for each: height, margins, labels, number of ticks.
 
     The keys are dotted, as `Plotly.relayout` takes them, so that the rest stays as the reader has zoomed it.
     """
-    return {
-        "height": view.height,
-        "margin": {"l": view.left, "r": view.right, "t": view.top, "b": view.bottom, "autoexpand": False},
-        "annotations": [_heading(view), *callouts(records, view)],
-        "legend.y": 1 + TITLE / view.depth,
-        "xaxis2.nticks": view.ticks(ranges(records)),
-    }
+    limits = ranges(records)
+    return [
+        {
+            "height": view.height,
+            "margin": {"l": view.left, "r": view.right, "t": view.top, "b": view.bottom, "autoexpand": False},
+            "annotations": [_heading(view), *labels],
+            "legend.y": 1 + TITLE / view.depth,
+            "xaxis2.nticks": view.ticks(limits),
+        }
+        for view, labels in zip(views, callouts(records, views), strict=True)
+    ]
 
 
 def _layout(limits: Ranges) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def _data(records: Sequence[Record]) -> dict[str, str]:
     from plotly.io.json import to_json_plotly
 
     figure = pareto_figure(records).to_dict()
-    views = [{"min_width": view.min_width, "layout": sized(records, view)} for view in VIEWS]
+    sizes = zip(VIEWS, sized(records), strict=True)
+    views = [{"min_width": view.min_width, "layout": layout} for view, layout in sizes]
     values = {"data": figure["data"], "layout": figure["layout"], "views": views, "config": CONFIG}
     return {name: to_json_plotly(value) for name, value in values.items()}
 

@@ -110,7 +110,8 @@ def plotly_figures(story: Story) -> dict[str, Any]:
 def _front(story: Story) -> Figure:
     """The Pareto front; its labels are placed for each range of widths."""
     figure = pareto_figure(story.records).to_dict()
-    views = [{"min_width": view.min_width, "layout": sized(story.records, view)} for view in VIEWS]
+    sizes = zip(VIEWS, sized(story.records), strict=True)
+    views = [{"min_width": view.min_width, "layout": layout} for view, layout in sizes]
     return {"data": figure["data"], "layout": figure["layout"], "views": views}
 
 

@@ -14,7 +14,7 @@ from utsearch.search.study import DIRECTIONS, Study
 
 FEWEST = 20  # sampled trials: the best tenth of fewer is a single trial
 QUANTILE = 0.1
-MOST = 4000  # trials; of more an even choice counts, so that a report of any study takes seconds
+MOST = 2000  # trials; of more an even choice counts, so that a report of any study takes seconds
 
 Target = Callable[[FrozenTrial], float] | None
 GOALS: dict[str, Target] = {
