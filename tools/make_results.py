@@ -29,6 +29,7 @@ def _study(name: str) -> Iterator[str]:
     found = results(study)
     confirmed, rivalries = confirmed_of(found), rivalries_of(comparisons(found))
     yield f"## {study.settings['dataset']['name']}\n"
+    yield f"![the report's fronts](images/{name}.png)\n"
     yield _searched(study) + "\n"
     yield "\n".join(verdicts(confirmed, rivalries)) + "\n"
     yield "| parameters | test top-1 %, 95% interval | seeds | name | design | the new design's lead |"
