@@ -66,7 +66,8 @@ def write_export(folder: Path, card: Card, weights: Path, picture: bytes | None 
         ExportError: the trial's weights are gone, or the folder holds something else.
     """
     if not weights.is_file():
-        raise ExportError(f"the trial's weights {weights} are missing; run `search` on the machine that keeps them")
+        advice = f'train the design again: python cli.py train --design "{card.design}" --out {folder}'
+        raise ExportError(f"the trial's weights {weights} are missing; {advice}")
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / CARD).is_file())):
         raise ExportError(f"{folder} exists and is no export of utsearch; choose another --out")
     new = not (folder / CARD).is_file()

@@ -97,3 +97,6 @@ def test_its_report_is_that_of_the_study(pair: tuple[Study, Study]) -> None:
 
     html = report([story_of(pair[1])])
     assert "Confirmed over seeds" in html
+    assert "cli.py train --design" in html
+    assert "cli.py export" not in html, "it has no weights"
+    assert "cli.py export --study fake" in report([story_of(pair[0])])

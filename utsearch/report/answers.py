@@ -45,12 +45,13 @@ def answers(story: Story) -> list[Answer]:
     cost = Answer("What did the search cost?", _cost(story))
     if best is None:
         return [Answer(f"Which design under {count(LIMIT)} parameters?", "None has finished yet."), cost]
+    verb = "Export" if story.weights else "Train"  # a reference study has no weights to export
     return [
         Answer(f"Which design under {count(LIMIT)} parameters?", _which(best, story), clean(best.design)),
         Answer("Is a new design better than LoRA, and how sure?", versus_lora(story)),
         Answer("Where does it sit in the network?", where(best)),
         cost,
-        Answer("How do I load it?", "Export it, then load the folder:", _loading(story, best)),
+        Answer("How do I load it?", f"{verb} it, then load the folder:", _loading(story, best)),
     ]
 
 
@@ -116,5 +117,10 @@ def _cost(story: Story) -> str:
 
 
 def _loading(story: Story, best: Record) -> str:
-    export = f"python cli.py export --study {clean(story.about.study)} --pick trial={best.number} --out my-tuner"
-    return f'{export}\n\nimport utsearch\ntuned = utsearch.load("my-tuner")  # .model, .transform, .class_names'
+    if story.weights:
+        made = f"python cli.py export --study {clean(story.about.study)} --pick trial={best.number} --out my-tuner"
+    else:
+        dataset, backbone = clean(story.about.dataset), clean(story.about.backbone)
+        train = f'python cli.py train --design "{clean(best.design)}"'
+        made = f"{train} --dataset {dataset} --backbone {backbone} --out my-tuner"
+    return f'{made}\n\nimport utsearch\ntuned = utsearch.load("my-tuner")  # .model, .transform, .class_names'

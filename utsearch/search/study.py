@@ -73,6 +73,11 @@ class Study:
         depth = self.optuna.user_attrs.get("depth")
         return depth if isinstance(depth, int) and 0 < depth < MOST_BLOCKS else None
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is there to be looked at only, and keeps no weights."""
+        return REFERENCE in self.optuna.user_attrs
+
     def records(self) -> list[Record]:
         """All trials in their order."""
         with database_errors(self.url):
@@ -140,7 +145,7 @@ def check_writable(study: Study) -> None:
     Raises:
         StudyError: it is one.
     """
-    if REFERENCE in study.optuna.user_attrs:
+    if study.is_reference:
         raise StudyError(
             f"{study.name!r} is a reference study, which is only looked at; search your own with: --study NAME"
         )
