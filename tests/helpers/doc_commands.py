@@ -34,6 +34,7 @@ INSTEAD = {
     "--classes": ["--classes", "2"],
     "--shots": ["--shots", "4"],
     "--seeds": ["--seeds", "2"],
+    "--trial": ["--design", "norms:bias@0"],
     "--most": ["--no-front", "--design", "norms:bias@0"],  # few known forms are as small
     "--also": ["--also", "timm"],  # all four, read back by their libraries: tests/test_formats.py
 }
@@ -92,6 +93,8 @@ def tiny(words: tuple[str, ...], home: Path, number: int) -> list[str]:
             made += INSTEAD[word]
         elif word == "--dataset":
             made += [word, kept if (kept := left.pop(0)).startswith("list:") else "data"]
+        elif word == "--study" and words[0] == "search" and "--shots" in words:  # is another study
+            made += [word, f"{left.pop(0)}-{number}"]
         elif word == "--study" and words[0] != "search" and not (home / f"studies/{left[0]}.db").exists():
             left.pop(0)
             made += [word, "birds"]
