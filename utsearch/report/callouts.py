@@ -51,7 +51,11 @@ def _anchor(record: Record, view: View, limits: Ranges) -> Anchor:
 
 def caption(record: Record) -> str:
     """The words of a label, unescaped."""
-    name = clean(record.baseline) if record.baseline else f"#{record.number}"
+    return cut(clean(record.baseline)) if record.baseline else f"#{record.number}"
+
+
+def cut(name: str) -> str:
+    """As much of a name as a picture has room for."""
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 

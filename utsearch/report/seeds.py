@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from utsearch import pareto
+from utsearch.report.callouts import cut
 from utsearch.report.story import Confirmed
 from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout, legend_views
 from utsearch.report.traces import BEST, KNOWN, Kind
@@ -79,7 +80,7 @@ def _trace(
             "thickness": 1.2,
             "width": 4,
         },
-        "text": [escape(clean(r.name)) if not r.known or r in named else "" for r in members],
+        "text": [escape(cut(clean(r.name))) if not r.known or r in named else "" for r in members],
         "textposition": "top left",  # where no better design can be
         "textfont": {"size": 11},
         "hovertext": [_words(result) for result in members],
