@@ -32,7 +32,7 @@ def _study(name: str) -> Iterator[str]:
     yield f"![the report's fronts](images/{name}.png)\n"
     yield _searched(study) + "\n"
     yield "\n".join(verdicts(confirmed, rivalries)) + "\n"
-    yield "| parameters | test top-1 %, 95% interval | seeds | name | design | the new design's lead |"
+    yield "| parameters | test top-1 %, 95% interval | seeds | name | design | lead of the new designs |"
     yield "|---:|---|---:|---|---|---|"
     yield from (_row(each, rivalries) for each in confirmed)
     yield f"\n    python cli.py pareto --study {name}\n    python cli.py report --study {name}\n"
@@ -50,7 +50,8 @@ def _searched(study: Study) -> str:
 
 def _row(each: Confirmed, rivalries: list[Rivalry]) -> str:
     design = each.design.replace("|", "\\|")
-    leads = "; ".join(f"{difference(one)} ({one.verdict})" for one in rivalries if one.other == each.name)
+    own = [one for one in rivalries if one.other == each.name]
+    leads = "; ".join(f"{one.own}: {difference(one)} ({one.verdict})" for one in own)
     name = each.name if each.known else f"**{each.name}**, new"
     return f"| {each.n_params:,} | {spread(each)} | {each.seeds} | {name} | `{design}` | {leads} |"
 
