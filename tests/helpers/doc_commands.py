@@ -83,6 +83,10 @@ def reason(words: tuple[str, ...]) -> str | None:
     return next((why for told, why in NOT_RUN.items() if line.startswith(f"{told} ") or f" {told} " in line), None)
 
 
+def _kept(home: Path, study: str) -> bool:
+    return (home / f"studies/{study}.db").exists()
+
+
 def tiny(words: tuple[str, ...], home: Path, number: int) -> list[str]:
     """The command on little data and for little time, with the files that its wildcards mean."""
     left, made = list(words), list[str]()
@@ -93,9 +97,9 @@ def tiny(words: tuple[str, ...], home: Path, number: int) -> list[str]:
             made += INSTEAD[word]
         elif word == "--dataset":
             made += [word, kept if (kept := left.pop(0)).startswith("list:") else "data"]
-        elif word == "--study" and words[0] == "search" and "--shots" in words:  # is another study
-            made += [word, f"{left.pop(0)}-{number}"]
-        elif word == "--study" and words[0] != "search" and not (home / f"studies/{left[0]}.db").exists():
+        elif word == "--study" and words[0] == "search" and "--shots" in words and _kept(home, left[0]):
+            made += [word, f"{left.pop(0)}-{number}"]  # on a part of the data it is another study
+        elif word == "--study" and words[0] != "search" and not _kept(home, left[0]):
             left.pop(0)
             made += [word, "birds"]
         else:
