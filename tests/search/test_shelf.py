@@ -86,7 +86,9 @@ def study_of(trials: Iterable[FrozenTrial]) -> Study:
     return Study("made", "sqlite://", Path(), stored)
 
 
-def test_the_parameter_that_alone_matters_is_the_most_important() -> None:
+@pytest.mark.parametrize("most", [2000, 70])  # the second takes every third trial
+def test_the_parameter_that_alone_matters_is_the_most_important(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("utsearch.search.importance.MOST", most)
     shares = importance(study_of(trials_of(200)))
     assert set(shares) == set(GOALS)
     assert max(shares["top-1"], key=shares["top-1"].__getitem__) == "ffn.rank"

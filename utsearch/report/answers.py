@@ -45,7 +45,7 @@ def answers(story: Story) -> list[Answer]:
     cost = Answer("What did the search cost?", _cost(story))
     if best is None:
         return [Answer(f"Which design under {count(LIMIT)} parameters?", "None has finished yet."), cost]
-    verb = "Export" if story.weights else "Train"  # a reference study has no weights to export
+    verb = "Export" if story.has_weights else "Train"  # a reference study has no weights to export
     return [
         Answer(f"Which design under {count(LIMIT)} parameters?", _which(best, story), clean(best.design)),
         Answer("Is a new design better than LoRA, and how sure?", versus_lora(story)),
@@ -117,7 +117,7 @@ def _cost(story: Story) -> str:
 
 
 def _loading(story: Story, best: Record) -> str:
-    if story.weights:
+    if story.has_weights:
         made = f"python cli.py export --study {clean(story.about.study)} --pick trial={best.number} --out my-tuner"
     else:
         dataset, backbone = clean(story.about.dataset), clean(story.about.backbone)

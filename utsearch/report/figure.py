@@ -48,6 +48,12 @@ def sized(records: Sequence[Record], views: Sequence[View] = VIEWS) -> list[dict
     ]
 
 
+def widths(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What the page's script sets from which width of the window on."""
+    layouts = zip(VIEWS, sized(records), strict=True)
+    return [{"min_width": view.min_width, "layout": layout} for view, layout in layouts]
+
+
 def _layout(limits: Ranges) -> dict[str, Any]:
     return {**BASE, "legend": LEGEND, **_axes(limits)}
 

@@ -12,8 +12,8 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from utsearch.files import write_atomic
-from utsearch.report.figure import pareto_figure, sized
-from utsearch.report.frame import VIEWS, below, ranges
+from utsearch.report.figure import pareto_figure, widths
+from utsearch.report.frame import below, ranges
 from utsearch.report.groups import About, hypervolume, tally
 from utsearch.report.summary import caution, comparisons, line, verdict
 from utsearch.report.table import HEADINGS, Row, rows
@@ -92,9 +92,7 @@ def _data(records: Sequence[Record]) -> dict[str, str]:
     from plotly.io.json import to_json_plotly
 
     figure = pareto_figure(records).to_dict()
-    sizes = zip(VIEWS, sized(records), strict=True)
-    views = [{"min_width": view.min_width, "layout": layout} for view, layout in sizes]
-    values = {"data": figure["data"], "layout": figure["layout"], "views": views, "config": CONFIG}
+    values = {"data": figure["data"], "layout": figure["layout"], "views": widths(records), "config": CONFIG}
     return {name: to_json_plotly(value) for name, value in values.items()}
 
 

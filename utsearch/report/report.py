@@ -11,8 +11,7 @@ from utsearch.report.confirmed import HOW, verdicts
 from utsearch.report.costs import costs_figure
 from utsearch.report.curves import curves_figure, volume_figure
 from utsearch.report.effects import importance_figure, slices_figure
-from utsearch.report.figure import pareto_figure, sized
-from utsearch.report.frame import VIEWS
+from utsearch.report.figure import pareto_figure, widths
 from utsearch.report.groups import drawn, tally
 from utsearch.report.page import asset, caption, comparison_list, front_html, template, text, under
 from utsearch.report.parts import answers_html, choices_html, ended_html, settings_html, versus_html
@@ -110,9 +109,7 @@ def plotly_figures(story: Story) -> dict[str, Any]:
 def _front(story: Story) -> Figure:
     """The Pareto front; its labels are placed for each range of widths."""
     figure = pareto_figure(story.records).to_dict()
-    sizes = zip(VIEWS, sized(story.records), strict=True)
-    views = [{"min_width": view.min_width, "layout": layout} for view, layout in sizes]
-    return {"data": figure["data"], "layout": figure["layout"], "views": views}
+    return {"data": figure["data"], "layout": figure["layout"], "views": widths(story.records)}
 
 
 _SECTIONS = (

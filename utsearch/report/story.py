@@ -55,7 +55,7 @@ class Story:
         confirmed: results over seeds.
         rivalries: confirmed new designs against known ones.
         sessions: when, where and by which command it was searched.
-        weights: whether those of its trials are kept; a reference study has none.
+        has_weights: whether those of its trials are kept; a reference study has none.
     """
 
     about: About
@@ -65,7 +65,7 @@ class Story:
     confirmed: Sequence[Confirmed] = ()
     rivalries: Sequence[Rivalry] = ()
     sessions: Sequence[Mapping[str, Any]] = ()
-    weights: bool = True
+    has_weights: bool = True
 
 
 def slots(record: Record) -> tuple[Slot, ...]:

@@ -34,5 +34,5 @@ def story_of(study: Study) -> Story:
         confirmed=confirmed_of(found),
         rivalries=rivalries_of(comparisons(found)),
         sessions=study.sessions,
-        weights=not study.is_reference,
+        has_weights=not study.is_reference,
     )
