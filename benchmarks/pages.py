@@ -3,8 +3,8 @@
     python benchmarks/pages.py --trials 2000 12000 --out benchmarks/results/pages.json
 
 The study is a reference study whose searched trials are repeated until there are so many; its known designs stand there
-once. Times of commands are of the processor. In the browser (headless, without a GPU) `drawn_ms` is when the points of the
-front are there, and a step is one of a drag of the front, until the next frame; without Chromium both are left out.
+once. Times of commands are of the processor. In the browser (headless, without a GPU) `drawn_ms` is when the front's
+points are there, and a step is one of a drag of the front, until the next frame; without Chromium both are left out.
 """
 
 import argparse
