@@ -29,7 +29,7 @@ from utsearch.search.record import latest, record_of
 from utsearch.search.surrogate import Array, Surrogate, fit
 from utsearch.space import Space
 
-GRACE = 10  # trials trained to the end before the surrogate is asked
+GRACE = 4  # trials trained to the end before the surrogate is asked; see docs/search-defaults.md
 CANDIDATES = 256  # designs among which the best is taken, half at random and half near the front
 MOST = 400  # trials the surrogate learns from, the latest and the front's
 
