@@ -39,7 +39,7 @@ from utsearch.training.supernet import SupernetPrior
 
 OUT = Path(__file__).parent / "results" / "prior.json"
 BANDS = 5
-EPOCHS = {False: (40, 80), True: (120, 160)}  # known designs take the first 108 where they are queued
+EPOCHS = {False: (40, 60, 80), True: (40, 60, 80, 120)}  # known designs take the first 32 where they are queued
 ARMS = (("sensitivity Σ|g|", 1), ("supernet, 12 epochs", 1))
 BOOTSTRAPS = 300
 Array = npt.NDArray[np.float64]

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from racing.page import page
 from racing.recorded import Costs, Lane, Trial, play, play_plain, timed
-from racing.trace import TOLERANCE, End, Median, Ratio, median, ratio, steps
+from racing.trace import TOLERANCE, End, Median, Ratio, Steps, median, ratio, steps
 
 from utsearch.files import write_atomic
 from utsearch.pareto import Scale
-from utsearch.tabular import Table, open_table
+from utsearch.tabular import open_table
 
 RESULTS = Path(__file__).parent / "results"
 RATIOS = RESULTS / "race-ratios.json"
@@ -36,6 +37,7 @@ LANES: dict[str, Lane] = {
     "plain": Lane("tpe", kind="plain", repeats=True),
     "plain-random": Lane("random", kind="plain", repeats=True),
     "utsearch": Lane("ehvi", "forecast"),
+    "prior-sensitivity": Lane("ehvi", "forecast", prior=True),
     "no-cache": Lane("ehvi", "forecast", kind="uncached"),
     "no-stopping": Lane("ehvi"),
     "sampler-tpe": Lane("tpe", "forecast"),
@@ -50,24 +52,28 @@ def simulate(asked: argparse.Namespace) -> None:
     table = open_table()
     costs, worth = Costs.read(table, asked.ratios), {digest: table.mean(digest) for digest in table.entries}
     rows: dict[str, list[dict[str, Any]]] = {}
+    grown: dict[str, dict[int, Steps]] = {}
     for seed in range(asked.seeds):
-        first = played("plain", seed, asked, table, worth)
+        first = played("plain", seed, asked, costs, worth)
         plain = timed(first, LANES["plain"], costs)
         for name in asked.lane or LANES:
-            ends = timed(played(name, seed, asked, table, worth), LANES[name], costs)
+            ends = timed(played(name, seed, asked, costs, worth), LANES[name], costs)
             rows.setdefault(name, []).append(compare(plain, ends, table.scale, worth))
+            grown.setdefault(name, {})[seed] = steps(ends, table.scale)
         print(f"seed {seed}: { ({name: row[-1]['seen']['to_reached'] for name, row in rows.items()}) }", flush=True)
     result = {"made_by": provenance(asked), "trials": asked.trials}
     result |= {"lanes": {name: summary(found) for name, found in rows.items()}, "seeds": rows}
     if asked.json:
         write_atomic(asked.json, json.dumps(finite(result), indent=1) + "\n")
+    if asked.html:
+        page(grown, asked.html)
     print(table_of(result))
 
 
-def played(name: str, seed: int, asked: argparse.Namespace, table: Table, worth: Mapping[str, float]) -> list[Trial]:
+def played(name: str, seed: int, asked: argparse.Namespace, costs: Costs, worth: Mapping[str, float]) -> list[Trial]:
     """The trials of a lane's search, from its file where it has been played; lanes that only cost differently share."""
-    lane = LANES[name]
-    known = "known" if lane.baselines else "bare"
+    lane, table = LANES[name], costs.table
+    known = "known" if lane.baselines else "prior" if lane.prior else "bare"
     words = ["plain", lane.sampler] if lane.kind == "plain" else [lane.sampler, lane.rule, known]
     path = asked.out / f"{'-'.join(words)}-{asked.trials}-{seed}.json"
     if path.is_file():
@@ -75,8 +81,8 @@ def played(name: str, seed: int, asked: argparse.Namespace, table: Table, worth:
     if lane.kind == "plain":
         found = play_plain(lane, table, seed, asked.trials)
     else:
-        first = played("plain", seed, asked, table, worth)
-        found = play(lane, table, seed, there(first, table.scale, worth))
+        first = played("plain", seed, asked, costs, worth)
+        found = play(lane, table, seed, there(first, table.scale, worth), costs.prior[0])
     asked.out.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps([asdict(trial) for trial in found]))
     return found
@@ -179,7 +185,6 @@ def run(asked: argparse.Namespace) -> None:
 def show(asked: argparse.Namespace) -> None:
     """Table, JSON and page of what has been run."""
     from racing.measured import read_ends, saved_scale
-    from racing.page import page
 
     found: dict[str, dict[int, list[End]]] = {}
     for path in sorted(asked.out.glob("*.jsonl")):
@@ -241,6 +246,7 @@ def main() -> None:
     command.add_argument("--lane", action="append", choices=tuple(LANES), help="may be given several times")
     command.add_argument("--out", type=Path, default=Path("race-recorded"), help="folder of what has been played")
     command.add_argument("--json", type=Path)
+    command.add_argument("--html", type=Path)
     command.add_argument("--ratios", type=Path, default=RATIOS)
     command = commands.choices["run"]
     command.add_argument("--lane", action="append", choices=tuple(LANES), help="may be given several times")

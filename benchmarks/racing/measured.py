@@ -21,8 +21,10 @@ from utsearch.forms import info
 from utsearch.pareto import Scale
 from utsearch.search import Budget, Event, TrialEnded, make_rule, prepare, search
 from utsearch.search.cuts import useful_cuts
+from utsearch.search.prior import enqueue_prior
 from utsearch.space import Space, load_space
 from utsearch.training import Problem, Recipe, open_problem
+from utsearch.training.sensitivity import SensitivityPrior
 from utsearch.tuning import Resolved
 
 SCALE = "scale.json"
@@ -166,5 +168,7 @@ def _ours(
 
     options: dict[str, Any] = {"sampler": lane.sampler, "seed": seed, "rule": make_rule(lane.rule)}
     log.restart()
+    if lane.prior:
+        enqueue_prior(study, problem, space, "sensitivity", SensitivityPrior(problem), seed=seed)
     if not over():
         search(problem, space, study, Budget(trials=10**6), on_event=note, orphaned=over, **options)

@@ -1,19 +1,23 @@
 """Hypervolume over time as a page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
 
-from racing.trace import Steps
+from racing.trace import Steps, median
 
-COLOURS = ("#4269d0", "#9498a0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5")
+COLOURS = ("#4269d0", "#9498a0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e")
+FEW = 3  # seeds whose lines can be told apart
 
 
 def page(lanes: Mapping[str, Mapping[int, Steps]], path: Path) -> None:
-    """One line for each lane and seed: steps of hypervolume over seconds, on a logarithmic axis of time."""
+    """One line for each lane and seed, or of many seeds the median; hypervolume over seconds, on a logarithmic axis."""
     figure = go.Figure()
     for colour, (name, runs) in zip(COLOURS, lanes.items(), strict=False):
+        many = len(runs) > FEW
+        if many:
+            runs = {0: _middle(list(runs.values()))}
         for number, grown in enumerate(runs.values()):
             figure.add_scatter(
                 x=grown.seconds,
@@ -21,7 +25,7 @@ def page(lanes: Mapping[str, Mapping[int, Steps]], path: Path) -> None:
                 name=name,
                 legendgroup=name,
                 showlegend=number == 0,
-                mode="lines+markers",
+                mode="lines" if many else "lines+markers",
                 line={"shape": "hv", "color": colour, "width": 3 if name in ("plain", "utsearch") else 1.5},
                 marker={"size": 5},
             )
@@ -32,3 +36,9 @@ def page(lanes: Mapping[str, Mapping[int, Steps]], path: Path) -> None:
         yaxis={"title": "hypervolume, share of the box"},
     )
     figure.write_html(path, include_plotlyjs="cdn")
+
+
+def _middle(runs: Sequence[Steps]) -> Steps:
+    """The median over seeds, whenever one of them grows; those that ended sooner stay where they were."""
+    times = sorted({seconds for run in runs for seconds in run.seconds})
+    return Steps(tuple(times), tuple(median([run.at(seconds) for run in runs]).value for seconds in times))

@@ -1,4 +1,4 @@
-"""What the same run costs without cached prefixes and in a plain loop, over what it costs as the table was made."""
+"""What the same run costs at the race's rungs, without cached prefixes, and in a plain loop, over the table's way."""
 
 import random
 import statistics
@@ -11,6 +11,7 @@ import torch
 from tabular import problem_of_table
 
 from racing import plain
+from racing.recorded import RUNGS
 from utsearch.design import Design
 from utsearch.tabular import Table
 from utsearch.training import Problem
@@ -26,16 +27,18 @@ def measure(table: Table, designs: int, classes: int) -> dict[str, Any]:
             training then weighs more, which is to the plain loop's favour.
 
     Returns:
-        `ratios` for "plain" and "uncached", `fill_s` for the cache, the linear probe and the first head, and the
+        `ratios` for "cached", "uncached" and "plain", `fill_s` for the cache, the linear probe and the first head, and the
         seconds of every run.
     """
     torch.set_num_threads(1)
-    cached = problem_of_table(table.space, classes)
+    made = problem_of_table(table.space, classes)  # validated after every epoch
+    cached = replace(made, recipe=replace(made.recipe, rungs=RUNGS))
     uncached = replace(cached, cache=0)
     cached.backbone.operations  # noqa: B018  the probe of the network is needed by all
     fill = seconds(lambda: [cached.prefixes and cached.prefixes.at(cached.depth), cached.floor, cached.first_head])
-    seconds(lambda: uncached.first_head)
+    seconds(lambda: (uncached.first_head, made.prefixes and made.prefixes.at(made.depth), made.first_head))
     ways: dict[str, tuple[Problem, Callable[[Problem, Design], object]]] = {
+        "table": (made, _train),
         "cached": (cached, _train),
         "uncached": (uncached, _train),
         "plain": (uncached, lambda problem, design: plain.train(problem, problem.resolve(design), 0)),
@@ -48,7 +51,9 @@ def measure(table: Table, designs: int, classes: int) -> dict[str, Any]:
             print(runs[-1], flush=True)
     firsts = sorted({run["first"] for run in runs})
     return {
-        "ratios": {way: {first: _ratio(runs, first, way) for first in firsts} for way in ("plain", "uncached")},
+        "ratios": {
+            way: {first: _ratio(runs, first, way) for first in firsts} for way in ("cached", "uncached", "plain")
+        },
         "fill_s": round(fill, 2),
         "runs": runs,
     }
@@ -77,6 +82,6 @@ def _drawn(table: Table, designs: int) -> list[tuple[int, Design]]:
 
 def _ratio(runs: list[dict[str, Any]], first: int, way: str) -> float:
     mine, other = (
-        [run["seconds"] for run in runs if run["first"] == first and run["way"] == name] for name in (way, "cached")
+        [run["seconds"] for run in runs if run["first"] == first and run["way"] == name] for name in (way, "table")
     )
     return round(statistics.median(a / b for a, b in zip(mine, other, strict=True)), 3)

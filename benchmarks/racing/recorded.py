@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from prior import OUT as PRIOR
+from prior import Stored
 
 from racing.trace import End
 from utsearch.search import Budget, Event, TrialEnded, make_rule, search, unstored
+from utsearch.search.prior import Plan, enqueue_prior
 from utsearch.search.storage import experiments_allowed
 from utsearch.tabular import Replay, Table
 
 RUNGS = (1, 2, 4)
+SENSITIVITY = "sensitivity Σ|g|"
 
 
 @dataclass(frozen=True)
@@ -28,26 +32,41 @@ class Costs:
 
     Attributes:
         table: of recorded runs.
-        ratios: for "plain" and "uncached": time over that with cached prefixes, by the first tuned block.
+        ratios: time of whole runs over that of the table's, which were validated after every epoch, by the first tuned
+            block: with cached prefixes ("cached"), without ("uncached"), and in a plain loop ("plain").
         fill: seconds to fill the cache and to fit the linear probe, once a search.
+        prior: scores by gradient sensitivity, by digest, and the epochs of ordinary training that these took.
     """
 
     table: Table
     ratios: Mapping[str, Mapping[int, float]]
     fill: float
+    prior: tuple[Mapping[str, float], float]
 
     @classmethod
-    def read(cls, table: Table, path: Path) -> "Costs":
-        """From what `race.py ratios` wrote."""
-        found = json.loads(path.read_text())
+    def read(cls, table: Table, path: Path, prior: Path = PRIOR) -> "Costs":
+        """From what `race.py ratios` and `prior.py score` wrote."""
+        found, scored = json.loads(path.read_text()), json.loads(prior.read_text())["scores"][SENSITIVITY]
         ratios = {k: {int(first): r for first, r in rows.items()} for k, rows in found["ratios"].items()}
-        return cls(table, ratios, found["fill_s"])
+        return cls(table, ratios, found["fill_s"], (scored["scores"], scored["epochs"]))
+
+    @property
+    def setting_up(self) -> float:
+        """Seconds before the first trial of a search with a prior: its epochs are those of a middling design."""
+        entries = [entry for entry in self.table.entries.values() if entry.in_space and entry.n_params]
+        middling, epochs = entries[len(entries) // 2].digest, len(self.table.curves[entries[0].digest, 0])
+        return self.fill + self.prior[1] * self.seconds(middling, epochs, "cached") / epochs
 
     def seconds(self, digest: str, epochs: int, kind: str) -> float:
-        """Of a run's first epochs; the least of its recorded seeds, which other processes disturbed the least."""
-        table = self.table
-        cached = min(table.curves[digest, seed][epochs - 1].seconds for seed in table.seeds)
-        return cached * (1.0 if kind == "cached" else self.ratios[kind][table.entries[digest].first_tuned])
+        """Of a run's first epochs; the least of its recorded seeds, which other processes disturbed the least.
+
+        A stopped run with cached prefixes takes what is recorded: it skips no validation that the table's runs had.
+        """
+        curves = [self.table.curves[digest, seed] for seed in self.table.seeds]
+        recorded = min(curve[epochs - 1].seconds for curve in curves)
+        if kind == "cached" and epochs < len(curves[0]):
+            return recorded
+        return recorded * self.ratios[kind][self.table.entries[digest].first_tuned]
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,7 @@ class Lane:
         kind: what a trial costs: "cached", "uncached" or "plain".
         repeats: whether a design that was trained before is trained again; plain lanes do.
         baselines: whether the known designs are trained first.
+        prior: whether designs ranked by gradient sensitivity are queued first.
     """
 
     sampler: str
@@ -67,6 +87,7 @@ class Lane:
     kind: str = "cached"
     repeats: bool = False
     baselines: bool = False
+    prior: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +113,8 @@ class Trial:
 
 def timed(trials: Sequence[Trial], lane: Lane, costs: Costs) -> list[End]:
     """What a search takes by the costs of a lane: its set-up, the epochs it trains, and what choosing took."""
-    spent, trained, ends = 0.0 if lane.kind == "plain" else costs.fill, set[str](), []
+    spent = 0.0 if lane.kind == "plain" else costs.setting_up if lane.prior else costs.fill
+    trained, ends = set[str](), []
     for trial in trials:
         if trial.epochs and (lane.repeats or trial.digest not in trained):
             spent += costs.seconds(trial.digest, trial.epochs, lane.kind)
@@ -124,10 +146,23 @@ def play_plain(lane: Lane, table: Table, seed: int, trials: int) -> list[Trial]:
     return played
 
 
-def play(lane: Lane, table: Table, seed: int, enough: Callable[[Sequence[Trial]], bool]) -> list[Trial]:
-    """A search by utsearch's own worker until there is enough, or the space is searched through."""
+def play(
+    lane: Lane, table: Table, seed: int, enough: Callable[[Sequence[Trial]], bool], scores: Mapping[str, float]
+) -> list[Trial]:
+    """A search by utsearch's own worker until there is enough, or the space is searched through.
+
+    Args:
+        lane: of utsearch.
+        table: of recorded runs.
+        seed: of the search.
+        enough: is asked after every trial.
+        scores: of the prior, by digest, for lanes that have it.
+    """
     replay = Replay(table, seed=seed, rungs=RUNGS, baselines=lane.baselines)
     study, space = unstored(replay, table.space), table.space
+    if lane.prior:
+        plan = Plan(len(table.entries), len(table.entries))
+        enqueue_prior(study, replay, space, "stored", Stored(scores), plan=plan, seed=seed)
     played: list[Trial] = []
     begun = time.process_time()
 

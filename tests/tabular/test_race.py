@@ -23,6 +23,23 @@ SCALE = Scale(100, 10_000, 0.5)
 ENDS = st.lists(st.tuples(st.integers(1, 20_000), st.floats(0, 1), st.booleans()), min_size=1, max_size=12)
 
 
+def test_a_prior_costs_epochs_of_a_middling_design_and_its_designs_go_first() -> None:
+    """Six bands, one design each, the best-ranked of its band; the ranking's time is part of the lane's."""
+    table = open_table()
+    inside = [e for e in table.entries.values() if e.in_space and e.n_params]
+    scores = {entry.digest: float(int(entry.digest[:6], 16)) for entry in inside}
+    costs = Costs(table, {"cached": {entry.first_tuned: 1.0 for entry in inside}}, fill=7.0, prior=(scores, 2.0))
+    middling = inside[len(inside) // 2].digest
+    half = min(table.curves[middling, seed][-1].seconds for seed in table.seeds) / 2
+    assert costs.setting_up == pytest.approx(7.0 + half)
+    lane = Lane("ehvi", "forecast", prior=True)
+    first = play(lane, table, 0, lambda trials: len(trials) >= 6, scores)
+    bands = [inside[i * len(inside) // 6 : (i + 1) * len(inside) // 6] for i in range(6)]
+    best = {max((e.digest for e in band), key=scores.__getitem__) for band in bands}
+    assert len({trial.digest for trial in first} & best) >= 5  # bands of 314 designs may differ by one at an edge
+    assert timed(first, lane, costs)[0].seconds > costs.setting_up
+
+
 def test_plain_loop_ends_where_an_uncached_run_does() -> None:
     problem = toy_problem()
     *_, last = problem.start(DESIGN, 3).rungs()
@@ -86,7 +103,7 @@ def test_a_median_of_few_or_of_infinite_values() -> None:
 def test_time_is_of_epochs_trained_and_of_choosing() -> None:
     table = open_table()
     entry = next(e for e in table.entries.values() if e.first_tuned == 3)
-    costs = Costs(table, {"plain": {3: 2.0}, "uncached": {3: 1.5}}, fill=7.0)
+    costs = Costs(table, {"plain": {3: 2.0}, "cached": {3: 0.9}}, fill=7.0, prior=({}, 0.0))
     trials = [
         Trial(entry.digest, entry.n_params, 0.5, status, 2, c) for status, c in (("stopped", 1.0), ("duplicate", 3.0))
     ]
@@ -94,13 +111,16 @@ def test_time_is_of_epochs_trained_and_of_choosing() -> None:
     assert [e.seconds for e in timed(trials, Lane("tpe"), costs)] == pytest.approx([7 + least + 1, 7 + least + 3])
     repeated = timed(trials, Lane("tpe", kind="plain", repeats=True), costs)
     assert [e.seconds for e in repeated] == pytest.approx([2 * least + 1, 4 * least + 3])
+    whole = Trial(entry.digest, entry.n_params, 0.5, "finished", 4, 0.0)
+    least = min(table.curves[entry.digest, seed][-1].seconds for seed in table.seeds)
+    assert timed([whole], Lane("tpe"), costs)[0].seconds == pytest.approx(7 + 0.9 * least)
 
 
 def test_recorded_lanes_play_what_they_are_asked() -> None:
     table = open_table()
     slow = play_plain(Lane("tpe", kind="plain", repeats=True), table, 0, 12)
     assert [t.status for t in slow] == ["finished"] * 12
-    quick = play(Lane("ehvi", "forecast"), table, 0, lambda trials: len(trials) >= 14)
+    quick = play(Lane("ehvi", "forecast"), table, 0, lambda trials: len(trials) >= 14, {})
     assert len(quick) == 14
     assert len({t.digest for t in quick}) == 14
     assert all(table.entries[t.digest].n_params == t.n_params for t in (*slow, *quick))

@@ -8,6 +8,7 @@ import numpy as np
 import optuna
 import pytest
 
+from utsearch.backbones import load_backbone
 from utsearch.design import Design
 from utsearch.pareto import front, hypervolume
 from utsearch.search import make_rule
@@ -17,11 +18,19 @@ from utsearch.tabular import Replay, Table, TableError, open_table, simulate
 from utsearch.tabular.orders import judge
 from utsearch.tabular.simulate import final_hypervolume, progress
 from utsearch.tabular.table import SHIPPED
+from utsearch.tuning.known import known
 
 
 @pytest.fixture(scope="module")
 def table() -> Table:
     return open_table()
+
+
+def test_baselines_are_those_that_a_search_queues_first() -> None:
+    table = open_table()
+    assert {entry.name for entry in table.baselines} == set(known(load_backbone("vit_mini")))
+    assert list(Replay(table).known) == [entry.name for entry in table.baselines]
+    assert not Replay(table, baselines=False).known
 
 
 def test_it_holds_every_design_of_its_space_with_two_seeds(table: Table) -> None:

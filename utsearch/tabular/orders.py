@@ -46,11 +46,11 @@ def judge(
         seed: of the order.
         designs: drawn with replacement from the designs of the space; repeats are trained once, as in a search.
         rungs: epochs after which the rule is asked.
-        baselines: whether the table's known designs go first, always to the end.
+        baselines: whether the known designs that a search queues go first, always to the end.
     """
     rng = random.Random(seed)
     inside = [entry for entry in table.entries.values() if entry.in_space]
-    first = [entry for entry in table.entries.values() if entry.name] if baselines else []
+    first = list(table.baselines) if baselines else []
     drawn = dict.fromkeys(rng.choices(inside, k=designs))
     new = [entry for entry in drawn if entry not in first]
     curves = {entry: table.curves[entry.digest, rng.choice(table.seeds)] for entry in [*first, *new]}

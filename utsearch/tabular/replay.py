@@ -44,7 +44,7 @@ class Replay:
         table: of recorded runs.
         seed: decides which of the recorded seeds each design is played from.
         rungs: epochs after which a trial may be stopped; the last epoch of the table is always the last one.
-        baselines: whether the known designs of the table are queued first, as in a real search.
+        baselines: whether the known designs that a real search queues first are queued first.
         seconds: what the runs that were played took when they were recorded.
         epochs: how many were played.
         saved: epochs of the runs that were saved, by path.
@@ -76,9 +76,8 @@ class Replay:
 
     @property
     def known(self) -> Mapping[str, Design]:
-        """The known designs that the table has, or none."""
-        named = {entry.name: entry.design for entry in self.table.entries.values() if entry.name}
-        return {name: Design.parse(text) for name, text in named.items()} if self.baselines else {}
+        """The known designs that a search queues first, or none."""
+        return {str(e.name): Design.parse(e.design) for e in self.table.baselines} if self.baselines else {}
 
     def clock(self) -> float:
         """Recorded seconds up to now, for a budget of time."""

@@ -95,6 +95,14 @@ class Table:
         limits = self.space.hypervolume
         return Scale(limits.p0, limits.p_max, self.about["floor"])
 
+    @cached_property
+    def baselines(self) -> tuple[Entry, ...]:
+        """The known designs that every search queues first, from small to large; the table has more of them."""
+        from utsearch.tuning.known import known_designs
+
+        queued = {one.name for one in known_designs() if one.enqueue}
+        return tuple(entry for entry in self.entries.values() if entry.name in queued)
+
     @property
     def n_val(self) -> int:
         """Images of validation."""
