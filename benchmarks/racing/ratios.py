@@ -27,8 +27,8 @@ def measure(table: Table, designs: int, classes: int) -> dict[str, Any]:
             training then weighs more, which is to the plain loop's favour.
 
     Returns:
-        `ratios` for "cached", "uncached" and "plain", `fill_s` for the cache, the linear probe and the first head, and the
-        seconds of every run.
+        `ratios` for "cached", "uncached" and "plain", `fill_s` for the cache, the linear probe and the first head, and
+        the seconds of every run.
     """
     torch.set_num_threads(1)
     made = problem_of_table(table.space, classes)  # validated after every epoch
