@@ -4,6 +4,7 @@ Source: Schmucker, Donini, Zafar, Salinas & Archambeau, "Multi-objective asynchr
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,17 +13,22 @@ from utsearch.search.stopping import Decision
 
 
 def layers(points: Sequence[tuple[float, float]]) -> list[list[int]]:
-    """Indices by non-dominated layer; sizes are minimised and values maximised."""
-    left, found = set(range(len(points))), []
-    while left:
-        layer = [i for i in left if not any(_dominates(points[j], points[i]) for j in left)]
-        found.append(sorted(layer))
-        left -= set(layer)
-    return found
+    """Indices by non-dominated layer; sizes are minimised and values maximised.
 
-
-def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    return a[0] <= b[0] and a[1] >= b[1] and a != b
+    From small to large a point belongs to the first layer whose best value so far is below its own.
+    """
+    found: list[list[int]] = []
+    best: list[float] = []  # value of each layer, falling
+    last, at = None, 0
+    for i in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        if points[i] != last:  # equal points do not dominate each other
+            last, at = points[i], bisect_right(best, -points[i][1], key=lambda value: -value)
+        if at == len(found):
+            found.append([])
+            best.append(points[i][1])
+        found[at].append(i)
+        best[at] = points[i][1]
+    return [sorted(layer) for layer in found]
 
 
 def _crowding(points: Sequence[tuple[float, float]], layer: list[int]) -> list[int]:
