@@ -3,7 +3,8 @@
     python benchmarks/defaults.py samplers --out benchmarks/results/samplers.json
     python benchmarks/defaults.py stopping --out benchmarks/results/stopping.json
     python benchmarks/defaults.py promotion --out benchmarks/results/promotion.json
-    python benchmarks/defaults.py show      # both as tables
+    python benchmarks/defaults.py start --out benchmarks/results/start.json
+    python benchmarks/defaults.py show      # samplers, stopping and start as tables
 
 Nothing is trained: every design's runs are in `utsearch.tabular`. Cost is in epochs, which do not depend on what else a
 machine did when the table was made. A search's hypervolume is that of the designs it trained to the end, each at its
@@ -20,11 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from references import EpsilonNetRule, NonDominatedRule
 
 from utsearch.files import write_atomic
-from utsearch.search import SAMPLERS, Rule, make_rule
+from utsearch.search import SAMPLERS, Rule, ehvi, make_rule
 from utsearch.search.observed import Observed
 from utsearch.search.record import finished
 from utsearch.search.stopping import DEFAULT_RULE, Brackets, Decision, ForecastRule, RegretRule
@@ -34,6 +36,7 @@ from utsearch.tabular.orders import Outcome, judge
 from utsearch.tabular.simulate import Progress, progress
 
 RESULTS = Path(__file__).parent / "results"
+EARLY = (24, 40, 60, 80, 120)  # epochs
 RULES: dict[str, Rule] = {
     "forecast, margin 1": ForecastRule(),
     "forecast, margin 0.5": ForecastRule(margin=0.5),
@@ -83,6 +86,16 @@ def stopping(table: Table, orders: int, others: int) -> Iterator[dict[str, Any]]
             n = orders if baselines and rule == DEFAULT_RULE else others
             found = [judge(table, rule, seed=s, designs=150, rungs=(1, 2, 4), baselines=baselines) for s in range(n)]
             yield {"baselines": baselines, "designs": 150, "rule": name, "orders": n, **_intervals(found)}
+
+
+def start(table: Table, seeds: int) -> Iterator[dict[str, Any]]:
+    """Trials that the default sampler draws at random: early hypervolume, with the known designs first and without."""
+    for baselines in (False, True):
+        for grace in (2, 4, 6, 10):
+            with patch.object(ehvi, "GRACE", grace):
+                runs = [one_search(table, "ehvi", "forecast", s, baselines, max(EARLY)) for s in range(seeds)]
+            row: dict[str, Any] = {"baselines": baselines, "grace": grace, "seeds": seeds}
+            yield row | {f"hv_{epochs}": interval([run.at(epochs) for run in runs]) for epochs in EARLY}
 
 
 class Final:
@@ -152,6 +165,12 @@ def show() -> None:
         figures = [f"{100 * r[k][0]:.2f} ± {100 * r[k][1]:.2f} %" for k in ("lost", "saved", "saved_new")]
         figures += [f"{100 * r[k][0]:.0f} %" if k in r else "–" for k in ("cut_small", "cut_large")]
         print(f"| {first} | {r['rule']} | {' | '.join(figures)} | {r['orders']} |")
+    rows = json.loads((RESULTS / "start.json").read_text())["rows"]
+    print(f"\n| known designs | trials at random | {' | '.join(f'{epochs} epochs' for epochs in EARLY)} |")
+    print("|---|---|" + "---|" * len(EARLY))
+    for r in rows:
+        cells = [f"{100 * m:.2f} ± {100 * h:.2f}" for m, h in (r[f"hv_{epochs}"] for epochs in EARLY)]
+        print(f"| {'first' if r['baselines'] else 'none'} | {r['grace']} | {' | '.join(cells)} |")
 
 
 def _write(path: Path | None, rows: list[dict[str, Any]], table: Table) -> None:
@@ -165,7 +184,7 @@ def _write(path: Path | None, rows: list[dict[str, Any]], table: Table) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("samplers", "stopping", "promotion", "show"))
+    parser.add_argument("what", choices=("samplers", "stopping", "promotion", "start", "show"))
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind")
     parser.add_argument("--slow", type=int, default=5, help="searches with gp")
     parser.add_argument("--epochs", type=int, default=120, help="budget of a simulated search")
@@ -178,6 +197,7 @@ def main() -> None:
         "samplers": lambda: samplers(table, asked.seeds, asked.slow, asked.epochs),
         "stopping": lambda: stopping(table, asked.orders, asked.others),
         "promotion": lambda: promotion(table, asked.seeds, asked.epochs),
+        "start": lambda: start(table, asked.seeds),
     }
     if asked.what == "show":
         show()

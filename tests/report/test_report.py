@@ -1,9 +1,10 @@
 """The report's parts against small studies that can be counted by hand."""
 
+import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from utsearch.report.costs import costs_figure
 from utsearch.report.curves import curves_figure, growth
 from utsearch.report.effects import importance_figure, slices_figure
 from utsearch.report.groups import About, finished, front, hypervolume, thinned
+from utsearch.report.labels import Anchor, Offset, box
 from utsearch.report.lora import cell, versus_lora
 from utsearch.report.prior import agreement, prior_figure
 from utsearch.report.report import figures, report, write_report
-from utsearch.report.seeds import confirmed_figure
+from utsearch.report.seeds import SIZES, confirmed_figure
 from utsearch.report.story import Confirmed, Story, best_under, depth_of, regrets
 from utsearch.report.where import NEAR, shares, where_figure
 from utsearch.search import Record
@@ -119,6 +121,29 @@ def test_costs_have_a_panel_for_each_recorded_measure(small: list[Record]) -> No
     assert panels(small) == {"x"}
     assert panels([replace(r, cost={"flops": 1e9, "memory": 1e7}) for r in small]) == {"x", "x2", "x3"}
     assert costs_figure([]) is None
+
+
+def test_names_of_a_crowded_confirmed_front_do_not_cover_each_other() -> None:
+    """As a design of 4,000 parameters is compared: nineteen known forms of almost its size, two new designs at it."""
+    rng = random.Random(0)
+    known = [
+        Confirmed(f"known-form-{i}", "", rng.randint(2300, 4000), True, top1, (top1 - 0.02, top1 + 0.02), 10)
+        for i, top1 in enumerate(rng.uniform(0.42, 0.52) for _ in range(19))
+    ]
+    new = [Confirmed(f"trial {i}", "", 4000, False, 0.5 + i / 200, (0.48, 0.53), 10) for i in range(2)]
+    figure = confirmed_figure([*known, *new])
+    assert figure is not None
+    for size, view in zip(SIZES, figure["views"], strict=True):
+        (low, high), (bottom, top) = figure["layout"]["xaxis"]["range"], figure["layout"]["yaxis"]["range"]
+        boxes = []
+        for label in view["layout"]["annotations"][1:]:
+            x, y = (label["x"] - low) / (high - low) * size.width, (top - label["y"]) / (top - bottom) * size.depth
+            dx, dy = label.get("ax", label.get("xshift")), label.get("ay", -label.get("yshift", 0))
+            name = label["text"].removeprefix("<b>").removesuffix("</b>")
+            boxes.append(box(Anchor(x, y, name), Offset(dx, dy, near=True)))
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+        words = [label["text"] for label in view["layout"]["annotations"]]
+        assert {"<b>trial 0</b>", "<b>trial 1</b>"} <= set(words)
 
 
 def test_importance_and_seeds_are_absent_where_nothing_was_computed(story: Story) -> None:

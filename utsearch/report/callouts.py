@@ -71,6 +71,11 @@ def _annotation(record: Record, offset: Offset) -> dict[str, Any]:
         "font": {"size": 12},
         "captureevents": False,
     }
+    return pinned(label, offset)
+
+
+def pinned(label: Mapping[str, Any], offset: Offset) -> dict[str, Any]:
+    """An annotation of Plotly at its place beside its point, with a leader where it is not near."""
     if offset.near:
         return {**label, "showarrow": False, "xshift": offset.dx, "yshift": -offset.dy}
     leader = {"showarrow": True, "arrowhead": 0, "arrowwidth": 0.8, "arrowcolor": GREY, "standoff": 6}

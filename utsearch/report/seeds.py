@@ -8,13 +8,22 @@ from html import escape
 from typing import Any
 
 from utsearch import pareto
-from utsearch.report.callouts import cut
+from utsearch.report.callouts import BAR_WEIGHT, OPTIONAL, cut, pinned
+from utsearch.report.frame import Ranges, View
+from utsearch.report.labels import Anchor, Box, Obstacle
+from utsearch.report.labels import place as place_labels
 from utsearch.report.story import Confirmed
-from utsearch.report.theme import AXIS, LOG_AXIS, heading, layout, legend_views
+from utsearch.report.theme import AXIS, LEGEND_ROWS, LOG_AXIS, heading, layout
 from utsearch.report.traces import BEST, KNOWN, Kind
 from utsearch.report.units import clean, count, percent, plural
 
 Place = Callable[[Confirmed], float]
+HEIGHT = 460
+POINT, POINT_WEIGHT = 7, 60.0  # half a marker in pixels, and how bad covering it is
+SIZES = (
+    View(320, HEIGHT + LEGEND_ROWS, 56, 14, 60 + LEGEND_ROWS, 50),
+    *(View(width, HEIGHT, 56, 14, 60, 50) for width in (560, 660, 760, 860, 960, 1060)),
+)
 
 
 def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
@@ -28,20 +37,59 @@ def confirmed_figure(results: Sequence[Confirmed]) -> dict[str, Any] | None:
         return result.n_params or left
 
     best = [results[i] for i in pareto.front([(result.n_params, result.top1) for result in results])]
-    data = [_trace(kind, name, [r for r in results if r.known is k], place, best) for kind, name, k in groups]
-    logs = [math.log10(place(result)) for result in results]
+    data = [_trace(kind, name, [r for r in results if r.known is k], place) for kind, name, k in groups]
+    limits = _limits(results, place)
     axes = {
         "xaxis": {
             **LOG_AXIS,
-            "range": [min(logs) - 0.35, max(logs) + 0.15],
-            "nticks": max(3, round((max(logs) - min(logs)) / 0.45)),
+            "range": [limits.log_low, limits.log_high],
+            "nticks": max(3, round((limits.log_high - limits.log_low) / 0.45)),
             "title": {"text": "tuner parameters (log scale; the linear probe, at the left, has none)"},
         },
-        "yaxis": AXIS,
-        "annotations": [heading("test top-1 (%)", 0, 12)],
+        "yaxis": {**AXIS, "range": [100 * limits.low, 100 * limits.high]},
     }
     traces = [_front(best, place), *(trace for trace in data if trace["x"])]
-    return {"data": traces, "layout": layout(420, **axes), "views": legend_views(420)}
+    views = [_view(results, best, place, limits, size) for size in SIZES]
+    wide = {"annotations": views[-1]["layout"]["annotations"]}
+    return {"data": traces, "layout": layout(HEIGHT, **axes, **wide), "views": views}
+
+
+def _limits(results: Sequence[Confirmed], place: Place) -> Ranges:
+    """Room for every interval, and for names at the left of the first point."""
+    logs = [math.log10(place(result)) for result in results]
+    ends = [end for result in results for end in result.interval or (result.top1, result.top1)]
+    pad = max(0.08 * (max(ends) - min(ends)), 0.01)
+    return Ranges(min(logs) - 0.2, max(logs) + 0.1, min(ends) - pad, max(ends) + pad, strip=False)
+
+
+def _view(
+    results: Sequence[Confirmed], best: Sequence[Confirmed], place: Place, limits: Ranges, size: View
+) -> dict[str, Any]:
+    """The layout for a range of widths: names of new designs and of the front's, of the others where there is room."""
+
+    def pixel(result: Confirmed, top1: float) -> tuple[float, float]:
+        share = (math.log10(place(result)) - limits.log_low) / (limits.log_high - limits.log_low)
+        return share * size.width, (limits.high - top1) / (limits.high - limits.low) * size.depth
+
+    named = sorted(results, key=lambda result: (result.known, result not in best))
+    anchors, obstacles = [], []
+    for result in named:
+        x, y = pixel(result, result.top1)
+        wanted = not result.known or result in best
+        anchors.append(Anchor(x, y, cut(clean(result.name)), math.inf if wanted else OPTIONAL))
+        obstacles.append(Obstacle(Box(x - POINT, y - POINT, x + POINT, y + POINT), POINT_WEIGHT))
+        tops = [pixel(result, end)[1] for end in result.interval or (result.top1, result.top1)]
+        obstacles.append(Obstacle(Box(x - 2, min(tops), x + 2, max(tops)), BAR_WEIGHT))
+    labels = [heading("test top-1 (%)", 0, 12)]
+    for result, anchor, offset in zip(
+        named, anchors, place_labels(anchors, obstacles, size.width, size.depth), strict=True
+    ):
+        if offset:
+            text = escape(anchor.text) if result.known else f"<b>{escape(anchor.text)}</b>"
+            at = {"x": math.log10(place(result)), "y": 100 * result.top1}
+            labels.append(pinned({**at, "text": text, "font": {"size": 11}, "captureevents": False}, offset))
+    shape = {"height": size.height, "margin.t": size.top, "annotations": labels}
+    return {"min_width": size.min_width, "layout": shape}
 
 
 def _front(best: Sequence[Confirmed], place: Place) -> dict[str, Any]:
@@ -57,16 +105,14 @@ def _front(best: Sequence[Confirmed], place: Place) -> dict[str, Any]:
     }
 
 
-def _trace(
-    kind: Kind, name: str, members: Sequence[Confirmed], place: Place, named: Sequence[Confirmed]
-) -> dict[str, Any]:
-    """New designs and those of the front with their names, which for all would lie on each other."""
+def _trace(kind: Kind, name: str, members: Sequence[Confirmed], place: Place) -> dict[str, Any]:
+    """Points with their intervals."""
     ends = [result.interval or (result.top1, result.top1) for result in members]
     ups = [100 * (high - result.top1) for result, (_, high) in zip(members, ends, strict=True)]
     downs = [100 * (result.top1 - low) for result, (low, _) in zip(members, ends, strict=True)]
     return {
         "type": "scatter",
-        "mode": "markers+text",
+        "mode": "markers",
         "name": f"{name} ({len(members)})",
         "marker": kind.marker,
         "x": [place(result) for result in members],
@@ -80,9 +126,6 @@ def _trace(
             "thickness": 1.2,
             "width": 4,
         },
-        "text": [escape(cut(clean(r.name))) if not r.known or r in named else "" for r in members],
-        "textposition": "top left",  # where no better design can be
-        "textfont": {"size": 11},
         "hovertext": [_words(result) for result in members],
         "hoverinfo": "text",
         "customdata": [[None, result.design or result.name] for result in members],
