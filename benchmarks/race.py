@@ -28,11 +28,12 @@ from racing.recorded import Costs, Lane, Trial, play, play_plain, timed
 from racing.trace import TOLERANCE, End, Median, Ratio, Steps, median, ratio, steps
 
 from utsearch.files import write_atomic
-from utsearch.pareto import Scale
+from utsearch.pareto import Scale, hypervolume
 from utsearch.tabular import open_table
 
 RESULTS = Path(__file__).parent / "results"
 RATIOS = RESULTS / "race-ratios.json"
+LONGEST = 4
 LANES: dict[str, Lane] = {
     "plain": Lane("tpe", kind="plain", repeats=True),
     "plain-random": Lane("random", kind="plain", repeats=True),
@@ -89,16 +90,24 @@ def played(name: str, seed: int, asked: argparse.Namespace, costs: Costs, worth:
 
 
 def there(plain: Sequence[Trial], scale: Scale, worth: Mapping[str, float]) -> Callable[[Sequence[Trial]], bool]:
-    """Whether a search has come to the plain one's hypervolume, by what it saw and by means, or trained as much."""
+    """Whether a search has come to the plain one's hypervolume, by what it saw and by means, or does not get there.
+
+    That is when it has trained as many epochs, or drawn `LONGEST` times as many designs: repeats cost it nothing.
+    """
 
     def grown(trials: Sequence[Trial], by: Mapping[str, float] | None) -> float:
-        return steps([End(0.0, t.digest, t.n_params, t.top1, t.status) for t in trials], scale, by).final
+        done = [t for t in trials if t.status == "finished"]
+        return hypervolume([(t.n_params, t.top1 if by is None else by[t.digest]) for t in done], scale)
 
     goals, most = [(by, grown(plain, by)) for by in (None, worth)], sum(t.epochs for t in plain)
 
     def enough(trials: Sequence[Trial]) -> bool:
         trained = sum(t.epochs for t in trials if t.status in ("finished", "stopped"))
-        return trained >= most or all(grown(trials, by) >= goal - TOLERANCE for by, goal in goals)
+        return (
+            trained >= most
+            or len(trials) >= LONGEST * len(plain)
+            or all(grown(trials, by) >= goal - TOLERANCE for by, goal in goals)
+        )
 
     return enough
 
