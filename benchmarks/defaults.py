@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from references import EpsilonNetRule, NonDominatedRule
+from references import EpsilonNetRule, ExpectedGainRule, NonDominatedRule
 
 from utsearch.files import write_atomic
 from utsearch.search import SAMPLERS, Rule, ehvi, make_rule
@@ -44,6 +44,7 @@ RULES: dict[str, Rule] = {
     "forecast, margin 2": ForecastRule(margin=2),
     "hyperband of forecast, margin 1": Brackets(),
     "regret, η=2": RegretRule(eta=2),
+    "expected gain, 0.1 %": ExpectedGainRule(),
     "non-dominated sorting, η=3": NonDominatedRule(),
     "ε-net, η=3": EpsilonNetRule(),
 }
@@ -73,19 +74,19 @@ def samplers(table: Table, seeds: int, slow: int, epochs: int) -> Iterator[dict[
             yield row
 
 
-def stopping(table: Table, orders: int, others: int) -> Iterator[dict[str, Any]]:
+def stopping(table: Table, orders: int, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Rules over bootstrapped orders of 150 designs, known designs first as in a search, and without them.
 
     Args:
         table: of recorded runs.
-        orders: for the default rule as a search uses it.
-        others: for the rest.
+        orders: of the designs, the same for every rule.
+        names: of the rules.
     """
     for baselines in (True, False):
-        for name, rule in RULES.items():
-            n = orders if baselines and rule == DEFAULT_RULE else others
-            found = [judge(table, rule, seed=s, designs=150, rungs=(1, 2, 4), baselines=baselines) for s in range(n)]
-            yield {"baselines": baselines, "designs": 150, "rule": name, "orders": n, **_intervals(found)}
+        for name in names:
+            options: dict[str, Any] = {"designs": 150, "rungs": (1, 2, 4), "baselines": baselines}
+            found = [judge(table, RULES[name], seed=s, **options) for s in range(orders)]
+            yield {"baselines": baselines, "designs": 150, "rule": name, "orders": orders, **_intervals(found)}
 
 
 def start(table: Table, seeds: int) -> Iterator[dict[str, Any]]:
@@ -188,14 +189,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind")
     parser.add_argument("--slow", type=int, default=5, help="searches with gp")
     parser.add_argument("--epochs", type=int, default=120, help="budget of a simulated search")
-    parser.add_argument("--orders", type=int, default=1000, help="orders of the default rule")
-    parser.add_argument("--others", type=int, default=1000, help="orders of the other rules")
+    parser.add_argument("--orders", type=int, default=1000, help="orders of each rule")
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES), help="rules of early stopping")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     table = open_table()
     tasks: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "samplers": lambda: samplers(table, asked.seeds, asked.slow, asked.epochs),
-        "stopping": lambda: stopping(table, asked.orders, asked.others),
+        "stopping": lambda: stopping(table, asked.orders, asked.rules),
         "promotion": lambda: promotion(table, asked.seeds, asked.epochs),
         "start": lambda: start(table, asked.seeds),
     }

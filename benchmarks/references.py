@@ -1,6 +1,6 @@
-"""Rules of early stopping from the literature, to compare ours with: MO-ASHA's two ways to sort by dominance.
+"""Rules of early stopping to compare ours with: MO-ASHA's two ways to sort by dominance, and expected gain.
 
-Source: Schmucker, Donini, Zafar, Salinas & Archambeau, "Multi-objective asynchronous successive halving" (2021).
+MO-ASHA: Schmucker, Donini, Zafar, Salinas & Archambeau, "Multi-objective asynchronous successive halving" (2021).
 """
 
 import math
@@ -8,8 +8,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from utsearch.pareto import front
+from utsearch.search.ehvi import expected_improvement
 from utsearch.search.observed import Observed
 from utsearch.search.stopping import Decision
+from utsearch.search.surrogate import fit
 
 
 def layers(points: Sequence[tuple[float, float]]) -> list[list[int]]:
@@ -87,3 +92,33 @@ def _decide(own: Observed, others: Sequence[Observed], eta: float, sort: "object
     order = [i for layer in layers(points) for i in sort(points, layer)]  # type: ignore[operator]
     ahead = order.index(len(points) - 1)
     return Decision(ahead < max(1, len(points) / eta), float(ahead), f"{ahead} trials at this rung are ahead")
+
+
+@dataclass(frozen=True)
+class ExpectedGainRule:
+    """Stop a trial by which the front is expected to gain less than a share of what it has.
+
+    The forecast is that of `ForecastRule`. The gain is the expected hypervolume improvement of its end over the trials
+    trained to the end, in log10 of the size up to the largest there is, over the value of the smallest of the front.
+    """
+
+    share: float = 0.001
+    grace: int = 10
+
+    def decide(self, own: Observed, others: Sequence[Observed]) -> Decision:
+        """Whether a trial goes on."""
+        known = [(o, o.final) for o in others if o.final is not None and len(o.curve) >= len(own.curve)]
+        if len(known) < self.grace or own.size < min(o.size for o, _ in known):
+            return Decision(True, 0.0, "too little is known")
+        surrogate = fit([o.row(len(own.curve)) for o, _ in known], [final for _, final in known])
+        (forecast,), (spread,) = surrogate.predict([own.row(len(own.curve))])
+        points = [(math.log10(o.size + 1), final) for o, final in known]
+        steps = [points[i] for i in front(points)]
+        size, end = math.log10(own.size + 1), math.log10(max(o.size for o in (*others, own)) + 1)
+        lefts, heights = np.array([x for x, _ in steps]), np.array([y for _, y in steps])
+        rights = np.array([*lefts[1:], max(end, lefts[-1])])
+        widths = np.maximum(0, rights - np.maximum(lefts, size))
+        error = np.array([math.hypot(spread, surrogate.error)])
+        gain = float(widths @ expected_improvement(np.array([forecast]), error, heights)[0])
+        short = self.share * float((rights - lefts) @ (heights - heights[0])) - gain
+        return Decision(short <= 0, short, "by expected gain")
