@@ -24,7 +24,7 @@ from typing import Any
 
 import optuna
 from racing.page import page
-from racing.recorded import Costs, Lane, Trial, play, play_plain, timed
+from racing.recorded import Costs, Lane, Trial, play, play_oracle, play_plain, timed
 from racing.trace import TOLERANCE, End, Median, Ratio, Steps, median, ratio, steps
 
 from utsearch.files import write_atomic
@@ -33,7 +33,7 @@ from utsearch.tabular import open_table
 
 RESULTS = Path(__file__).parent / "results"
 RATIOS = RESULTS / "race-ratios.json"
-LONGEST = 4
+LONGEST, ORACLE = 4, "oracle"
 LANES: dict[str, Lane] = {
     "plain": Lane("tpe", kind="plain", repeats=True),
     "plain-random": Lane("random", kind="plain", repeats=True),
@@ -45,6 +45,7 @@ LANES: dict[str, Lane] = {
     "sampler-tpe-repeats": Lane("tpe", "forecast", repeats=True),
     "sampler-random": Lane("random", "forecast"),
     "known-first": Lane("ehvi", "forecast", baselines=True),
+    ORACLE: Lane(ORACLE),
 }
 
 
@@ -82,8 +83,9 @@ def played(name: str, seed: int, asked: argparse.Namespace, costs: Costs, worth:
     if lane.kind == "plain":
         found = play_plain(lane, table, seed, asked.trials)
     else:
-        first = played("plain", seed, asked, costs, worth)
-        found = play(lane, table, seed, there(first, table.scale, worth), costs.prior[0])
+        enough = there(played("plain", seed, asked, costs, worth), table.scale, worth)
+        oracle = lane.sampler == ORACLE
+        found = play_oracle(table, seed, enough) if oracle else play(lane, table, seed, enough, costs.prior[0])
     asked.out.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps([asdict(trial) for trial in found]))
     return found
@@ -174,7 +176,7 @@ def run(asked: argparse.Namespace) -> None:
 
     track = Track(asked.space, asked.classes, asked.shots)
     for seed in range(asked.first_seed, asked.first_seed + asked.seeds):
-        for name in asked.lane or LANES:
+        for name in asked.lane or [lane for lane in LANES if lane != ORACLE]:
             longest, enough = math.inf, never
             if name != "plain":
                 plain = read_ends(asked.out / f"plain-{seed}.jsonl")

@@ -11,12 +11,12 @@ from scipy.stats import binom
 from toy_problem import DESIGN, toy_problem
 
 from utsearch.design import Design
-from utsearch.pareto import Scale
-from utsearch.tabular import open_table
+from utsearch.pareto import Scale, front, hypervolume
+from utsearch.tabular import Replay, open_table
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from racing import plain
-from racing.recorded import Costs, Lane, Trial, play, play_plain, timed
+from racing.recorded import Costs, Lane, Trial, play, play_oracle, play_plain, timed
 from racing.trace import End, Steps, median, ratio, steps
 
 SCALE = Scale(100, 10_000, 0.5)
@@ -114,6 +114,22 @@ def test_time_is_of_epochs_trained_and_of_choosing() -> None:
     whole = Trial(entry.digest, entry.n_params, 0.5, "finished", 4, 0.0)
     least = min(table.curves[entry.digest, seed][-1].seconds for seed in table.seeds)
     assert timed([whole], Lane("tpe"), costs)[0].seconds == pytest.approx(7 + 0.9 * least)
+
+
+def test_the_oracle_needs_no_more_designs_than_the_front_has() -> None:
+    """Of the designs of the space, played from one of their seeds: after the front's there is nothing to gain."""
+    table = open_table()
+    ends = {}
+    for entry in table.entries.values():
+        if entry.in_space:
+            *_, last = Replay(table, seed=0, baselines=False).start(Design.parse(entry.design)).rungs()
+            ends[entry.digest] = (entry.n_params, last.top1)
+    whole = hypervolume(list(ends.values()), table.scale)
+    found = play_oracle(
+        table, 0, lambda trials: hypervolume([ends[t.digest] for t in trials], table.scale) >= whole - 1e-12
+    )
+    assert 1 < len(found) <= len(front(list(ends.values())))
+    assert (found[0].n_params, found[0].top1) == max(ends.values(), key=lambda end: hypervolume([end], table.scale))
 
 
 def test_recorded_lanes_play_what_they_are_asked() -> None:
