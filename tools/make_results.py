@@ -3,7 +3,7 @@
 python tools/make_results.py
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from utsearch.report.confirmed import confirmed_of, difference, rivalries_of, spread, verdicts
@@ -29,12 +29,14 @@ def _study(name: str) -> Iterator[str]:
     found = results(study)
     confirmed, rivalries = confirmed_of(found), rivalries_of(comparisons(found))
     yield f"## {study.settings['dataset']['name']}\n"
-    yield f"![the report's fronts](images/{name}.png)\n"
+    yield f"![the confirmed front](images/{name}.png)\n"
     yield _searched(study) + "\n"
     yield "\n".join(verdicts(confirmed, rivalries)) + "\n"
-    yield "| parameters | test top-1 %, 95% interval | seeds | name | design | lead of the new designs |"
-    yield "|---:|---|---:|---|---|---|"
-    yield from (_row(each, rivalries) for each in confirmed)
+    new = [each.name for each in confirmed if not each.known]
+    leads = "".join(f" lead of {_escaped(own)} |" for own in new)
+    yield f"| parameters | test top-1 %, 95% interval | seeds | name | design |{leads}"
+    yield "|---:|---|---:|---|---|" + "---|" * len(new)
+    yield from (_row(each, new, rivalries) for each in confirmed)
     yield f"\n    python cli.py pareto --study {name}\n    python cli.py report --study {name}\n"
 
 
@@ -48,12 +50,16 @@ def _searched(study: Study) -> str:
     return f"`{command}`: {trained}, {minutes:.0f} minutes of training."
 
 
-def _row(each: Confirmed, rivalries: list[Rivalry]) -> str:
-    design = each.design.replace("|", "\\|")
-    own = [one for one in rivalries if one.other == each.name]
-    leads = "; ".join(f"{one.own}: {difference(one)} ({one.verdict})" for one in own)
-    name = each.name if each.known else f"**{each.name}**, new"
-    return f"| {each.n_params:,} | {spread(each)} | {each.seeds} | {name} | `{design}` | {leads} |"
+def _row(each: Confirmed, new: Sequence[str], rivalries: Sequence[Rivalry]) -> str:
+    leads = {one.own: f"{difference(one)} ({one.verdict})" for one in rivalries if one.other == each.name}
+    cells = "".join(f" {leads.get(own, '')} |" for own in new)
+    name = each.name if each.known else f"**{_escaped(each.name)}**, new"
+    return f"| {each.n_params:,} | {spread(each)} | {each.seeds} | {name} | `{_escaped(each.design)}` |{cells}"
+
+
+def _escaped(text: str) -> str:
+    """For a cell of a table in Markdown."""
+    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":
