@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from references import EpsilonNetRule, ExpectedGainRule, NonDominatedRule
+from references import EpsilonNetRule, ExpectedGainRule, NonDominatedRule, OracleRule
 
 from utsearch.files import write_atomic
 from utsearch.search import SAMPLERS, Rule, ehvi, make_rule
@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     "expected gain, 0.1 %": ExpectedGainRule(),
     "non-dominated sorting, η=3": NonDominatedRule(),
     "ε-net, η=3": EpsilonNetRule(),
+    "who knows every end": OracleRule(),
 }
 
 
@@ -85,6 +86,7 @@ def stopping(table: Table, orders: int, names: Sequence[str]) -> Iterator[dict[s
     for baselines in (True, False):
         for name in names:
             options: dict[str, Any] = {"designs": 150, "rungs": (1, 2, 4), "baselines": baselines}
+            options["foresight"] = isinstance(RULES[name], OracleRule)
             found = [judge(table, RULES[name], seed=s, **options) for s in range(orders)]
             yield {"baselines": baselines, "designs": 150, "rule": name, "orders": orders, **_intervals(found)}
 

@@ -1,6 +1,7 @@
 """The recorded benchmark: what its file holds, and searches that are played back from it."""
 
 import sqlite3
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,10 +21,20 @@ from utsearch.tabular.simulate import final_hypervolume, progress
 from utsearch.tabular.table import SHIPPED
 from utsearch.tuning.known import known
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from references import OracleRule
+
 
 @pytest.fixture(scope="module")
 def table() -> Table:
     return open_table()
+
+
+def test_who_knows_every_end_loses_nothing_and_saves_most(table: Table) -> None:
+    options = {"seed": 0, "designs": 40, "rungs": (1, 2, 4), "baselines": True}
+    best = judge(table, OracleRule(), **options, foresight=True)
+    assert best.lost == 0
+    assert best.saved > judge(table, make_rule("forecast"), **options).saved
 
 
 def test_baselines_are_those_that_a_search_queues_first() -> None:

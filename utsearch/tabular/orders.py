@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from utsearch.pareto import front, hypervolume
 from utsearch.search import Rule
@@ -33,7 +33,14 @@ class Outcome:
 
 
 def judge(
-    table: Table, rule: Rule | None, *, seed: int, designs: int, rungs: Sequence[int], baselines: bool
+    table: Table,
+    rule: Rule | None,
+    *,
+    seed: int,
+    designs: int,
+    rungs: Sequence[int],
+    baselines: bool,
+    foresight: bool = False,
 ) -> Outcome:
     """Train a bootstrap sample of the space's designs in random order, stopped by a rule.
 
@@ -47,6 +54,7 @@ def judge(
         designs: drawn with replacement from the designs of the space; repeats are trained once, as in a search.
         rungs: epochs after which the rule is asked.
         baselines: whether the known designs that a search queues go first, always to the end.
+        foresight: whether the rule is told how the trial would end, as no rule of a search can be.
     """
     rng = random.Random(seed)
     inside = [entry for entry in table.entries.values() if entry.in_space]
@@ -57,7 +65,7 @@ def judge(
     seen = [_observed(entry, curves[entry], rungs, table.n_val) for entry in first]
     stopped_at: dict[Entry, int] = {}
     for number, entry in enumerate(new, start=len(first)):
-        own = _train(entry, curves[entry], rule, seen, rungs, number, table.n_val)
+        own = _train(entry, curves[entry], rule, seen, rungs, number, table.n_val, foresight)
         seen.append(own)
         if own.final is None:
             stopped_at[entry] = rungs[len(own.curve) - 1]
@@ -65,12 +73,19 @@ def judge(
 
 
 def _train(
-    entry: Entry, curve: Curve, rule: Rule | None, seen: list[Observed], rungs: Sequence[int], number: int, n_val: int
+    entry: Entry,
+    curve: Curve,
+    rule: Rule | None,
+    seen: list[Observed],
+    rungs: Sequence[int],
+    number: int,
+    n_val: int,
+    foresight: bool,
 ) -> Observed:
     for reached, _ in enumerate([e for e in rungs if e < len(curve)], start=1):
-        own = _observed(entry, curve, rungs[:reached], n_val, number=number, ended=False)
+        own = _observed(entry, curve, rungs[:reached], n_val, number=number, ended=foresight)
         if rule is not None and not rule.decide(own, seen).go_on:
-            return own
+            return replace(own, final=None)
     return _observed(entry, curve, rungs, n_val, number=number)
 
 
