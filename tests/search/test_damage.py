@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 from utsearch.cli import main
 from utsearch.report.report import report
 from utsearch.report.telling import story_of
-from utsearch.search import Budget, Study, StudyError, open_study, search
+from utsearch.search import Budget, Event, Study, StudyError, open_study, prepare, search
 from utsearch.search.damage import check_trial
 from utsearch.search.doctor import check_studies
 
@@ -142,3 +142,18 @@ def test_a_study_holds_text_and_numbers_and_no_objects(study: Study, tmp_path: P
     pickled = "gASVHgAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAN0b3WUhZRSlC4="  # os.system("tou") to who unpickles
     set_attribute(tmp_path, "digest", json.dumps(pickled))
     assert open_study("mine", studies_dir=tmp_path).records()[2].digest == pickled
+
+
+def test_a_database_that_goes_while_trials_train_is_told_in_one_line(tmp_path: Path) -> None:
+    """The file is deleted under the search: SQLite refuses to write, and Optuna's own loop fails on that."""
+    problem, space = FakeProblem(), fake_space(tmp_path)
+    study = prepare(problem, space, "gone", studies_dir=tmp_path)
+    ended: list[Event] = []
+
+    def note(event: Event) -> None:
+        ended.append(event)
+        (tmp_path / "gone.db").unlink(missing_ok=True)
+
+    with pytest.raises(StudyError, match=r"cannot use the database .*: attempt to write a readonly database"):
+        search(problem, space, study, Budget(trials=5), on_event=note)
+    assert ended

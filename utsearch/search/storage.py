@@ -236,9 +236,25 @@ def database_errors(url: str) -> Iterator[None]:
     except (SQLAlchemyError, sqlite3.Error, OptunaError, OSError) as error:
         raise StudyError(f"cannot use the database {shown(url)}: {scrubbed(causes_line(error), url)}") from error
     except Exception as error:
-        if not type(error).__module__.startswith("grpc"):
+        hidden = _hidden(error)
+        if hidden is None:
             raise
-        raise StudyError(f"cannot use the database {shown(url)}: {scrubbed(causes_line(error), url)}") from error
+        raise StudyError(f"cannot use the database {shown(url)}: {scrubbed(causes_line(hidden), url)}") from error
+
+
+def _hidden(error: BaseException) -> BaseException | None:
+    """The error of a database behind another one, if there is one.
+
+    Optuna's `optimize` fails with an AssertionError or an UnboundLocalError where it can write no trial's end.
+    """
+    if type(error).__module__.startswith("grpc"):
+        return error
+    if not isinstance(error, (AssertionError, UnboundLocalError)):
+        return None
+    before = error.__context__
+    while before is not None and not isinstance(before, (SQLAlchemyError, sqlite3.Error)):
+        before = before.__context__
+    return before
 
 
 def scrubbed(text: str, url: str) -> str:
