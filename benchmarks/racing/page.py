@@ -7,7 +7,10 @@ import plotly.graph_objects as go
 
 from racing.trace import Steps, median
 
-COLOURS = ("#4269d0", "#9498a0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e")
+COLOURS = (
+    *("#4269d0", "#9498a0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951"),
+    *("#ff8ab7", "#a463f2", "#97bbf5", "#9c6b4e", "#000000"),
+)
 FEW = 3  # seeds whose lines can be told apart
 
 
@@ -35,7 +38,7 @@ def page(lanes: Mapping[str, Mapping[int, Steps]], path: Path) -> None:
         xaxis={"title": "seconds, everything but reading the data counted", "type": "log"},
         yaxis={"title": "hypervolume, share of the box"},
     )
-    figure.write_html(path, include_plotlyjs="cdn")
+    figure.write_html(path, include_plotlyjs=True)
 
 
 def _middle(runs: Sequence[Steps]) -> Steps:
