@@ -34,6 +34,7 @@ def page(lanes: Mapping[str, Mapping[int, Steps]], path: Path) -> None:
             )
     figure.update_layout(
         template="plotly_white",
+        height=640,
         title="Hypervolume of the designs trained to the end, over seconds of one thread",
         xaxis={"title": "seconds, everything but reading the data counted", "type": "log"},
         yaxis={"title": "hypervolume, share of the box"},

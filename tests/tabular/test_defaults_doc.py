@@ -27,9 +27,17 @@ def test_auto_is_the_sampler_with_the_largest_hypervolume() -> None:
     assert max(rows, key=lambda row: row["hv_end"][0])["sampler"] == AUTO
 
 
-def test_the_default_rule_loses_little_in_a_search_as_it_is() -> None:
+def test_the_default_rule_is_as_the_text_says() -> None:
+    """1.4 % lost and 59 % of the new epochs saved, which is over nine tenths of what can be saved."""
     rows = json.loads((defaults.RESULTS / "stopping.json").read_text())["rows"]
-    (row,) = [r for r in rows if r["baselines"] and r["rule"] == "forecast, margin 1"]
+    own, best = (
+        next(r for r in rows if r["baselines"] and r["rule"] == rule)
+        for rule in ("forecast, margin 1", "who knows every end")
+    )
     assert defaults.RULES["forecast, margin 1"] == DEFAULT_RULE == ForecastRule()
-    assert sum(row["lost"]) < 0.01
-    assert row["saved_new"][0] - row["saved_new"][1] > 0.6
+    assert own["orders"] == best["orders"] == 1000
+    assert sum(own["lost"]) < 0.015
+    assert own["saved"][0] / best["saved"][0] == pytest.approx(0.91, abs=0.005)
+    assert best["saved_new"][0] < 0.66
+    compared = [r["lost"][0] for r in rows if r["baselines"] and "η" in r["rule"]]
+    assert min(compared) > 2 * own["lost"][0]
