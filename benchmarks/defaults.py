@@ -176,6 +176,12 @@ def show() -> None:
         print(f"| {'first' if r['baselines'] else 'none'} | {r['grace']} | {' | '.join(cells)} |")
 
 
+def kept(path: Path | None, rules: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a file that are of other rules."""
+    rows = json.loads(path.read_text())["rows"] if path and path.exists() else []
+    return [row for row in rows if row["rule"] not in rules]
+
+
 def _write(path: Path | None, rows: list[dict[str, Any]], table: Table) -> None:
     if path:
         made_by = {"command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), "table": table.about["settings"]}
@@ -205,7 +211,7 @@ def main() -> None:
     if asked.what == "show":
         show()
         return
-    rows = []
+    rows = kept(asked.out, asked.rules) if asked.what == "stopping" else []
     for row in tasks[asked.what]():
         rows.append(row)
         print(json.dumps(row), flush=True)

@@ -16,7 +16,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from racing.trace import TOLERANCE, End, Median, Ratio, Steps, median, ratio, st
 
 from utsearch.files import write_atomic
 from utsearch.pareto import Scale, hypervolume
+from utsearch.search import ehvi
 from utsearch.tabular import open_table
 
 RESULTS = Path(__file__).parent / "results"
@@ -55,6 +56,7 @@ def simulate(asked: argparse.Namespace) -> None:
     costs, worth = Costs.read(table, asked.ratios), {digest: table.mean(digest) for digest in table.entries}
     rows: dict[str, list[dict[str, Any]]] = {}
     grown: dict[str, dict[int, Steps]] = {}
+    spent: list[dict[str, float]] = []
     for seed in range(asked.seeds):
         first = played("plain", seed, asked, costs, worth)
         plain = timed(first, LANES["plain"], costs)
@@ -62,14 +64,39 @@ def simulate(asked: argparse.Namespace) -> None:
             ends = timed(played(name, seed, asked, costs, worth), LANES[name], costs)
             rows.setdefault(name, []).append(compare(plain, ends, table.scale, worth))
             grown.setdefault(name, {})[seed] = steps(ends, table.scale)
+        own = played("utsearch", seed, asked, costs, worth)
+        spent += where_time_goes(own, first, costs, steps(plain, table.scale).final, plain[-1].seconds)
         print(f"seed {seed}: { ({name: row[-1]['seen']['to_reached'] for name, row in rows.items()}) }", flush=True)
     result = {"made_by": provenance(asked), "trials": asked.trials}
     result |= {"lanes": {name: summary(found) for name, found in rows.items()}, "seeds": rows}
+    result["utsearch_up_to_the_goal"] = {key: median([row[key] for row in spent]).value for key in spent[0]}
     if asked.json:
         write_atomic(asked.json, json.dumps(finite(result), indent=1) + "\n")
     if asked.html:
         page(grown, asked.html)
     print(table_of(result))
+
+
+def where_time_goes(
+    trials: list[Trial], plain: list[Trial], costs: Costs, goal: float, whole: float
+) -> Iterator[dict[str, float]]:
+    """What the utsearch lane did up to the plain lane's hypervolume, as it was seen; nothing if it never came there."""
+    ends = timed(trials, LANES["utsearch"], costs)
+    at = steps(ends, costs.table.scale).reaches(goal)
+    n = sum(end.seconds <= at for end in ends)
+    if math.isfinite(at):
+        trained = sum(trial.epochs for trial in trials[:n] if trial.status in ("finished", "stopped"))
+        start = ends[ehvi.GRACE - 1].seconds - costs.fill
+        yield {
+            "trials": n,
+            "finished": sum(trial.status == "finished" for trial in trials[:n]),
+            "epochs_of_plains": trained / sum(trial.epochs for trial in plain),
+            "start_of_time": start / at,
+            "start_of_plains_time": start / whole,
+            "fill_of_time": costs.fill / at,
+            "choosing_of_time": trials[n - 1].chosen / at,
+            "plains_repeats": len(plain) - len({trial.digest for trial in plain}),
+        }
 
 
 def played(name: str, seed: int, asked: argparse.Namespace, costs: Costs, worth: Mapping[str, float]) -> list[Trial]:
@@ -143,6 +170,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for by in ("seen", "mean"):
         if by in rows[0]:
             told[by] = {key: asdict(median([row[by][key] for row in rows])) for key in Ratio.__annotations__}
+            told[by]["never"] = sum(math.isinf(row[by]["to_reached"]) for row in rows)
     return told | {
         key: median([row[key] for row in rows]).value for key in ("seconds", "trials", "designs", "finished")
     }
@@ -151,15 +179,17 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def table_of(result: Mapping[str, Any]) -> str:
     """A result as Markdown."""
     lines = [
-        "| lane | time over plain's to its last gain | over all of plain's time | by means: last gain | all | trials |"
+        "| lane | time over plain's to its last gain | over all of plain's time | by means: last gain | all | trials "
+        "| seeds that never came there, seen and by means |"
     ]
-    lines += ["|---|---|---|---|---|---|"]
+    lines += ["|---|---|---|---|---|---|---|"]
     for name, row in result["lanes"].items():
         cells = [
             shown(Median(**row[by][key])) for by in ("seen", "mean") if by in row for key in ("to_reached", "to_spent")
         ]
         cells += ["–"] * (4 - len(cells))
-        lines.append(f"| {name} | {' | '.join(cells)} | {row['trials']:.0f} |")
+        never = " and ".join(str(row[by]["never"]) for by in ("seen", "mean") if by in row)
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['trials']:.0f} | {never} |")
     return "\n".join(lines)
 
 

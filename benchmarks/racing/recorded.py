@@ -179,7 +179,7 @@ def play(
 
 
 def play_oracle(table: Table, seed: int, enough: Callable[[Sequence[Trial]], bool]) -> list[Trial]:
-    """Of all designs always the one by which the hypervolume grows most: no search can need fewer by much."""
+    """Always the design of the space by which the seen hypervolume grows most; greedy, by designs, not by seconds."""
     replay = Replay(table, seed=seed, rungs=RUNGS, baselines=False)
     left: dict[str, tuple[int, float, int]] = {}
     for entry in table.entries.values():

@@ -14,7 +14,7 @@ from utsearch.report.answers import answers, choices, where
 from utsearch.report.costs import costs_figure
 from utsearch.report.curves import curves_figure, growth
 from utsearch.report.effects import importance_figure, slices_figure
-from utsearch.report.groups import About, finished, front, hypervolume, thinned
+from utsearch.report.groups import About, finished, front, hypervolume, tally, thinned
 from utsearch.report.labels import Anchor, Offset, box
 from utsearch.report.lora import cell, versus_lora
 from utsearch.report.prior import agreement, prior_figure
@@ -233,6 +233,35 @@ def test_the_answer_names_what_was_confirmed(story: Story) -> None:
     assert answers(story)[0].answer.endswith("one seed.")
 
 
+def test_what_was_confirmed_is_told_apart_from_the_best_of_the_search(story: Story) -> None:
+    """The confirmed trial 33 beats LoRA; the design of the first answer is another one, of one seed."""
+    best = best_under(story.records, 50_000)
+    assert best is not None
+    given = {answer.question: answer for answer in answers(story)}
+    words = given["Is a new design better than LoRA, and how sure?"].answer
+    assert words.startswith("Yes: trial 33 against lora-8")
+    assert "1 beat every known form of their size: trial 33." in words
+    assert (f"Trial #{best.number} itself was not confirmed" in words) == (not best.baseline)
+    assert given["What did the search cost?"].answer.endswith("Confirming came on top of it.")
+
+
+def test_a_study_without_weights_says_how_its_images_were_chosen(story: Story) -> None:
+    settings = {
+        **story.about.settings,
+        "backbone": {"img_size": 48},
+        "dataset": {"subset": {"classes": 20, "shots": 12, "val_shots": 16, "fraction": None, "seed": 0}},
+    }
+    bare = replace(story, about=replace(story.about, settings=settings), has_weights=False)
+    code = answers(bare)[-1].code
+    assert " --img-size 48 --classes 20 --shots 12 --val-shots 16 --out my-tuner" in code
+
+
+def test_stopped_trials_that_went_on_are_counted(record: Make) -> None:
+    found = [record(0, status="stopped"), record(1, status="stopped"), record(2, resumes=1)]
+    assert tally(found) == "3 trials: 1 finished, 2 stopped early, 1 of the stopped went on as another trial"
+    assert tally(found[:2]) == "2 trials: 2 stopped early"
+
+
 def test_the_best_of_each_size_is_told_with_its_lead_over_lora(
     small: list[Record], record: Make, about: About, story: Story
 ) -> None:
@@ -246,11 +275,10 @@ def test_the_best_of_each_size_is_told_with_its_lead_over_lora(
     assert rows["1k"].lora == "−10.0 ± 1.5 (lora-4, 2.0× as large)"
     assert rows["50k"].lora == "is LoRA"
     assert rows["any size"].lora == "+20.0 ± 1.2 (lora-4)"
-    assert rows["any size"].sure == "one seed on validation"
+    assert rows["any size"].sure == "one seed"
     seen = Confirmed("trial 7", large.design, 60_000, False, 0.88, (0.87, 0.89), 10)
     sure = Story(about, [*small, large], confirmed=[seen], rivalries=[replace(story.rivalries[0], own="trial 7")])
-    assert choices(sure)[-1].sure == "10 seeds on test"
-    assert choices(sure)[-1].top1 == "88.0 [87.0, 89.0]"
+    assert choices(sure)[-1].sure == "confirmed: 88.0 [87.0, 89.0] % of test, 10 seeds"
     assert choices(sure)[-1].lora == "+2.0 points [+1.0, +3.0], p = 0.004 (lora-8)"
     other = Confirmed("trial 7", large.design, 60_000, False, 0.88, (0.87, 0.89), 10)
     assert cell(large, Story(about, [*small, large], confirmed=[other])) == "+20.0 ± 1.2 (lora-4; one seed)"

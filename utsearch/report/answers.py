@@ -48,7 +48,7 @@ def answers(story: Story) -> list[Answer]:
     verb = "Export" if story.has_weights else "Train"  # a reference study has no weights to export
     return [
         Answer(f"Which design under {count(LIMIT)} parameters?", _which(best, story), clean(best.design)),
-        Answer("Is a new design better than LoRA, and how sure?", versus_lora(story)),
+        Answer("Is a new design better than LoRA, and how sure?", versus_lora(story) + _unconfirmed(best, story)),
         Answer("Where does it sit in the network?", where(best)),
         cost,
         Answer("How do I load it?", f"{verb} it, then load the folder:", _loading(story, best)),
@@ -63,6 +63,13 @@ def _which(best: Record, story: Story) -> str:
     if seen is None:
         return words
     return f"{words} Confirmed: {spread(seen)} % test top-1 over {plural(seen.seeds, 'seed')}."
+
+
+def _unconfirmed(best: Record, story: Story) -> str:
+    """That what was confirmed is another design than the one above, and how sure that one is."""
+    if not story.rivalries or best.baseline or confirmed_as(best, story):
+        return ""
+    return f" Trial #{best.number} itself was not confirmed: {cell(best, story)} points on one seed of validation."
 
 
 def choices(story: Story) -> list[Choice]:
@@ -83,8 +90,8 @@ def _sizes(records: Sequence[Record]) -> Iterator[tuple[int, str]]:
 
 def _choice(best: Record, size: str, story: Story) -> Choice:
     seen = confirmed_as(best, story)
-    top1 = f"{percent(accuracy(best))} ± {percent(error(best))}" if seen is None else spread(seen)
-    sure = "one seed on validation" if seen is None else f"{plural(seen.seeds, 'seed')} on test"
+    top1 = f"{percent(accuracy(best))} ± {percent(error(best))}"
+    sure = "one seed" if seen is None else f"confirmed: {spread(seen)} % of test, {plural(seen.seeds, 'seed')}"
     name = f" {clean(best.baseline)}" if best.baseline else ""
     words = (size, f"#{best.number}{name}", count(best.n_params), top1, cell(best, story), sure)
     return Choice(*words, design=clean(best.design))
@@ -113,7 +120,8 @@ def _cost(story: Story) -> str:
     machine = story.about.settings.get("machine", {})
     device = f", device {clean(str(machine['device']))}" if "device" in machine else ""
     words = f"{total} of training over {plural(len(trained), 'trial')}{sessions}{device}"
-    return f"{words}; {plural(stopped, 'trial')} stopped early."
+    confirmed = " Confirming came on top of it." if story.confirmed else ""
+    return f"{words}; {plural(stopped, 'trial')} stopped early for good.{confirmed}"
 
 
 def _loading(story: Story, best: Record) -> str:
@@ -122,5 +130,15 @@ def _loading(story: Story, best: Record) -> str:
     else:
         dataset, backbone = clean(story.about.dataset), clean(story.about.backbone)
         train = f'python cli.py train --design "{clean(best.design)}"'
-        made = f"{train} --dataset {dataset} --backbone {backbone} --out my-tuner"
+        made = f"{train} --dataset {dataset} --backbone {backbone}{_data_options(story)} --out my-tuner"
     return f'{made}\n\nimport utsearch\ntuned = utsearch.load("my-tuner")  # .model, .transform, .class_names'
+
+
+def _data_options(story: Story) -> str:
+    """The options of `train` that give the images of the search."""
+    settings = story.about.settings
+    chosen = {"img_size": settings.get("backbone", {}).get("img_size"), **settings.get("dataset", {}).get("subset", {})}
+    chosen["subset_seed"] = chosen.pop("seed", 0) or None
+    named = ("img_size", "classes", "shots", "val_shots", "fraction", "subset_seed")
+    given = [(name, chosen[name]) for name in named if chosen.get(name) is not None]
+    return "".join(f" --{name.replace('_', '-')} {clean(str(value))}" for name, value in given)

@@ -101,4 +101,7 @@ def tally(records: Sequence[Record]) -> str:
     counts: Counter[str] = Counter(record.status for record in records)
     parts = [f"{counts.pop(status)} {words}" for status, words in _STATUS_WORDS.items() if status in counts]
     parts += [f"{n} {status}" for status, n in sorted(counts.items())]
+    resumed = {record.resumes for record in records if record.status != "duplicate"}
+    if went_on := sum(record.status == "stopped" and record.number in resumed for record in records):
+        parts.append(f"{went_on} of the stopped went on as another trial")
     return f"{plural(len(records), 'trial')}: {', '.join(parts)}" if parts else "no trials yet"

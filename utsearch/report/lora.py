@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from utsearch.report.confirmed import verdicts
 from utsearch.report.groups import accuracy, finished, front
 from utsearch.report.story import Confirmed, Rivalry, Story
 from utsearch.report.summary import CLEAR, Comparison
@@ -26,7 +27,8 @@ def versus_lora(story: Story) -> str:
         best = min(confirmed, key=lambda r: (r.verdict != "better", -r.difference))
         words = {"better": "Yes", "worse": "No"}.get(best.verdict, "Not shown")
         both = f"{clean(best.own)} against {clean(best.other)} on test over {plural(best.seeds, 'fresh seed')}"
-        return f"{words}: {both}: {_interval(best)} after Holm's correction ({best.verdict})."
+        rest = verdicts(story.confirmed, story.rivalries)[0]
+        return f"{words}: {both}: {_interval(best)} after Holm's correction ({best.verdict}). {rest}"
     new = [record for record in front(story.records) if not record.baseline]
     pairs = [pair for record in new if (pair := beside(record, story.records))]
     fair = [pair for pair in pairs if _fair(pair)]

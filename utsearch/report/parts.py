@@ -29,7 +29,7 @@ def choices_html(story: Story) -> str:
     chosen = choices(story)
     if not chosen:
         return ""
-    names = ("at most", "trial", "params", "top-1 %", "lead over LoRA, points", "how sure", "design")
+    names = ("at most", "trial", "params", "val top-1 %", "lead over LoRA, points", "how sure", "design")
     classes = ("number", "", "number", "number", "", "", "design")
     head = "".join(f'<th class="{kind}">{text(name)}</th>' for kind, name in zip(classes, names, strict=True))
     rows = []
