@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from references import EpsilonNetRule, ExpectedGainRule, NonDominatedRule, OracleRule
+from stopping_rules import EpsilonNetRule, ExpectedGainRule, NonDominatedRule, OracleRule
 
 from utsearch.files import write_atomic
 from utsearch.search import SAMPLERS, Rule, ehvi, make_rule

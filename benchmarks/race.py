@@ -16,7 +16,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -65,11 +65,13 @@ def simulate(asked: argparse.Namespace) -> None:
             rows.setdefault(name, []).append(compare(plain, ends, table.scale, worth))
             grown.setdefault(name, {})[seed] = steps(ends, table.scale)
         own = played("utsearch", seed, asked, costs, worth)
-        spent += where_time_goes(own, first, costs, steps(plain, table.scale).final, plain[-1].seconds)
+        told = where_time_goes(own, first, costs, steps(plain, table.scale).final, plain[-1].seconds)
+        spent += [told] if told else []
         print(f"seed {seed}: { ({name: row[-1]['seen']['to_reached'] for name, row in rows.items()}) }", flush=True)
     result = {"made_by": provenance(asked), "trials": asked.trials}
     result |= {"lanes": {name: summary(found) for name, found in rows.items()}, "seeds": rows}
-    result["utsearch_up_to_the_goal"] = {key: median([row[key] for row in spent]).value for key in spent[0]}
+    if spent:
+        result["utsearch_up_to_the_goal"] = {key: median([row[key] for row in spent]).value for key in spent[0]}
     if asked.json:
         write_atomic(asked.json, json.dumps(finite(result), indent=1) + "\n")
     if asked.html:
@@ -79,24 +81,25 @@ def simulate(asked: argparse.Namespace) -> None:
 
 def where_time_goes(
     trials: list[Trial], plain: list[Trial], costs: Costs, goal: float, whole: float
-) -> Iterator[dict[str, float]]:
-    """What the utsearch lane did up to the plain lane's hypervolume, as it was seen; nothing if it never came there."""
+) -> dict[str, float] | None:
+    """What the utsearch lane did up to the plain lane's hypervolume, as it was seen; None if it never came there."""
     ends = timed(trials, LANES["utsearch"], costs)
     at = steps(ends, costs.table.scale).reaches(goal)
+    if math.isinf(at):
+        return None
     n = sum(end.seconds <= at for end in ends)
-    if math.isfinite(at):
-        trained = sum(trial.epochs for trial in trials[:n] if trial.status in ("finished", "stopped"))
-        start = ends[ehvi.GRACE - 1].seconds - costs.fill
-        yield {
-            "trials": n,
-            "finished": sum(trial.status == "finished" for trial in trials[:n]),
-            "epochs_of_plains": trained / sum(trial.epochs for trial in plain),
-            "start_of_time": start / at,
-            "start_of_plains_time": start / whole,
-            "fill_of_time": costs.fill / at,
-            "choosing_of_time": trials[n - 1].chosen / at,
-            "plains_repeats": len(plain) - len({trial.digest for trial in plain}),
-        }
+    trained = sum(trial.epochs for trial in trials[:n] if trial.status in ("finished", "stopped"))
+    start = ends[ehvi.GRACE - 1].seconds - costs.fill
+    return {
+        "trials": n,
+        "finished": sum(trial.status == "finished" for trial in trials[:n]),
+        "epochs_of_plains": trained / sum(trial.epochs for trial in plain),
+        "start_of_time": start / at,
+        "start_of_plains_time": start / whole,
+        "fill_of_time": costs.fill / at,
+        "choosing_of_time": trials[n - 1].chosen / at,
+        "plains_repeats": len(plain) - len({trial.digest for trial in plain}),
+    }
 
 
 def played(name: str, seed: int, asked: argparse.Namespace, costs: Costs, worth: Mapping[str, float]) -> list[Trial]:
@@ -285,7 +288,12 @@ def main() -> None:
         command.set_defaults(action=action)
     command = commands.choices["simulate"]
     command.add_argument("--lane", action="append", choices=tuple(LANES), help="may be given several times")
-    command.add_argument("--out", type=Path, default=Path("race-recorded"), help="folder of what has been played")
+    command.add_argument(
+        "--out",
+        type=Path,
+        default=Path("race-recorded"),
+        help="folder of what has been played; another one after the search has changed",
+    )
     command.add_argument("--json", type=Path)
     command.add_argument("--html", type=Path)
     command.add_argument("--ratios", type=Path, default=RATIOS)

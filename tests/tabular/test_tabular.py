@@ -22,7 +22,7 @@ from utsearch.tabular.table import SHIPPED
 from utsearch.tuning.known import known
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from references import OracleRule
+from stopping_rules import OracleRule
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""MO-ASHA's two ways to sort, as benchmarks/references.py has them, against Optuna's ranks and by hand."""
+"""The rules that ours is compared with, benchmarks/stopping_rules.py, against Optuna's ranks, draws and by hand."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from utsearch.search.observed import Observed
 from utsearch.search.surrogate import fit
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from references import EpsilonNetRule, ExpectedGainRule, NonDominatedRule, _net, layers
+from stopping_rules import EpsilonNetRule, ExpectedGainRule, NonDominatedRule, _net, layers
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25)
 
